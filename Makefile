@@ -1,0 +1,46 @@
+# The commands of this project. `make test` is what CI runs.
+
+GO            ?= go
+GOLANGCI_LINT  = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME      ?= 30s
+
+# One form of build for everything but the race detector, which needs C: what the first
+# step compiled serves the others.
+export CGO_ENABLED = 0
+
+.PHONY: test lint generate fresh fuzz bench build prerequisites
+
+# Everything that must hold before a change lands, cheapest first.
+test: prerequisites
+	$(GO) build ./...
+	test -z "$$(gofmt -l .)" || { echo 'gofmt would change:' >&2; gofmt -l . >&2; exit 1; }
+	$(GO) vet ./...
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory fresh
+	CGO_ENABLED=1 $(GO) test -race ./...
+	$(MAKE) --no-print-directory fuzz
+	$(GO) build -o bin/signpost ./cmd/signpost
+
+lint:
+	$(GOLANGCI_LINT) run ./...
+
+generate:
+	$(GO) generate ./...
+
+# Generated files are committed; this proves that they are what their sources make.
+fresh: generate
+	@git diff --exit-code --stat || { echo 'generated files are stale: run make generate and commit the result' >&2; exit 1; }
+
+# Each fuzz target for FUZZTIME.
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+# Ratios, each pair measured in the same run.
+bench:
+	$(GO) run ./internal/bench
+
+build:
+	$(GO) build -trimpath -o bin/signpost ./cmd/signpost
+
+prerequisites:
+	scripts/prerequisites
