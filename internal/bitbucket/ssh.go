@@ -1,0 +1,65 @@
+package bitbucket
+
+import "strings"
+
+// parseSSH reads what follows ssh://: [user@]host[:port]/key/slug.git. The port is that of
+// Bitbucket's own SSH server (7999 unless changed), so only the host name counts.
+func (s *Servers) parseSSH(location *Location, rest string) error {
+	authority, path, err := cutAuthority(rest)
+	if err != nil {
+		return err
+	}
+	host, port := splitPort(authority)
+	if _, err = portNumber(port); err != nil {
+		return errInvalidHost
+	}
+	return s.parseClone(location, host, path)
+}
+
+// parseSCP reads user@host:key/slug.git and user@host:port/key/slug.git. Without a user
+// it would be hard to tell from other schemes (data:text/html), so there must be one.
+func (s *Servers) parseSCP(location *Location, raw string) error {
+	user, rest, ok := strings.Cut(raw, "@")
+	if !ok || user == "" || strings.ContainsAny(user, `:/\?#`) {
+		return errScheme
+	}
+	colon := strings.IndexByte(rest, ':')
+	if strings.HasPrefix(rest, "[") {
+		if colon = strings.Index(rest, "]:"); colon >= 0 {
+			colon++
+		}
+	}
+	if colon < 0 || strings.ContainsAny(rest[:colon], "/?#") {
+		return errScheme
+	}
+	host, path := rest[:colon], "/"+rest[colon+1:]
+	// git takes it for a path on the server; Bitbucket has no repository at /7999/key/slug.
+	if first, after := shift(path); isNumber(first) && strings.Count(strings.TrimSuffix(after, "/"), "/") == 2 {
+		path = after
+	}
+	return s.parseClone(location, host, path)
+}
+
+// parseClone reads the path of a clone address, and finds the servers of its host name.
+func (s *Servers) parseClone(location *Location, host, path string) error {
+	name, err := normalHostName(host)
+	if err != nil {
+		return errInvalidHost
+	}
+	clean := path
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		clean = path[:i]
+	}
+	if clean, err = cleanPath(clean); err != nil {
+		return err
+	}
+	servers := s.names[name]
+	if len(servers) == 0 {
+		return unknownHost(host, path)
+	}
+	location.Connection, location.Others = servers[0], servers[1:len(servers):len(servers)]
+	if len(location.Others) == 0 {
+		location.Others = nil
+	}
+	return location.parseClonePath(clean)
+}
