@@ -1,0 +1,81 @@
+package bitbuckettest
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Kind is the part of Bitbucket that a request goes to.
+type Kind string
+
+// The kinds of request: below /rest, below /scm, and all others.
+const (
+	KindREST Kind = "rest"
+	KindGit  Kind = "git"
+	KindWeb  Kind = "web"
+)
+
+// Request is a request that the server has answered, without its secrets.
+type Request struct {
+	Time          time.Time `json:"time"`
+	Kind          Kind      `json:"kind"`
+	Method        string    `json:"method"`
+	Host          string    `json:"host"`
+	Path          string    `json:"path"`  // escaped, as it was sent, with the context path
+	Query         string    `json:"query"` // likewise, without the "?"
+	UserAgent     string    `json:"userAgent"`
+	GitProtocol   string    `json:"gitProtocol,omitempty"`
+	Scheme        string    `json:"scheme,omitempty"`      // of the Authorization header: "Basic", "Bearer" or ""
+	Authenticated bool      `json:"authenticated"`         // the credential was accepted
+	User          string    `json:"user,omitempty"`        // whose it is; "" for tokens of a project or repository
+	FaultIndex    int       `json:"fault,omitempty"`       // number of the Fault that was done, counted from 1; 0 for none
+	Status        int       `json:"status"`                // 0 when the connection was cut before one was sent
+	Bytes         int64     `json:"bytes"`                 // of the body that was sent
+	Encoding      string    `json:"encoding,omitempty"`    // Content-Encoding of what the client sent
+	ContentType   string    `json:"contentType,omitempty"` // of what the client sent
+}
+
+// requestLog remembers the last requests.
+type requestLog struct {
+	mu       sync.Mutex
+	size     int
+	requests []Request
+	next     int // where the next one goes, once the ring is full
+	total    int
+}
+
+func (l *requestLog) add(r Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total++
+	if len(l.requests) < l.size {
+		l.requests = append(l.requests, r)
+		return
+	}
+	l.requests[l.next] = r
+	l.next = (l.next + 1) % l.size
+}
+
+// Requests returns the last requests that were answered (Options.KeepRequests), the oldest first.
+func (s *Server) Requests() []Request {
+	l := &s.requests
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Concat(l.requests[l.next:], l.requests[:l.next])
+}
+
+// RequestCount returns how many requests were answered since the start or the last ClearRequests.
+func (s *Server) RequestCount() int {
+	s.requests.mu.Lock()
+	defer s.requests.mu.Unlock()
+	return s.requests.total
+}
+
+// ClearRequests forgets the requests.
+func (s *Server) ClearRequests() {
+	l := &s.requests
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests, l.next, l.total = nil, 0, 0
+}
