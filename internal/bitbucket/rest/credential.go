@@ -1,0 +1,130 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"example.com/signpost/internal/bitbucket"
+)
+
+// captchaPause is how long a credential rests after Bitbucket asked for a CAPTCHA. Until
+// somebody solves it every login fails, and each failure counts; after that the same
+// credential works again, so this is no refusal for life.
+const captchaPause = 5 * time.Minute
+
+// credential is what a Client logs in with, and what became of it.
+type credential struct {
+	token    string // "" when a password is used
+	username string
+	password string
+
+	mu      sync.Mutex
+	refusal error     // not nil: do not send it
+	until   time.Time // when refusal ends; zero: never
+	suspect bool      // not proven yet, or refused for git: ask whether it holds before the next use
+
+	proving chan struct{} // holds one: several proofs at once could be several wrong logins
+}
+
+func newCredential(o Options) (*credential, error) {
+	c := &credential{
+		token: o.Token.Reveal(), username: o.Username, password: o.Password.Reveal(),
+		suspect: true, proving: make(chan struct{}, 1),
+	}
+	for name, value := range map[string]string{"token": c.token, "username": c.username, "password": c.password} {
+		if strings.ContainsFunc(value, unicode.IsControl) {
+			return nil, errors.New("the " + name + " holds a line break or another control character: remove it")
+		}
+	}
+	if strings.Contains(c.username, ":") {
+		return nil, errors.New("the username holds a colon, which HTTP cannot send: use the user's name as Bitbucket shows it in its profile")
+	}
+	return c, nil
+}
+
+// none tells that there is nothing to log in with.
+func (c *credential) none() bool { return c.token == "" && (c.username == "" || c.password == "") }
+
+// authorizeREST adds the credential to a request to the REST API. Tokens of projects and
+// repositories are accepted as Bearer only.
+func (c *credential) authorizeREST(r *http.Request) {
+	switch {
+	case c.none():
+	case c.token != "":
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	default:
+		r.SetBasicAuth(c.username, c.password)
+	}
+}
+
+// authorizeGit adds the credential to a request of git. A token goes out as the password
+// of its user where the user is known: this is documented since 5.5, Bearer only for
+// current versions.
+func (c *credential) authorizeGit(r *http.Request) {
+	if c.token != "" && c.username != "" {
+		r.SetBasicAuth(c.username, c.token)
+		return
+	}
+	c.authorizeREST(r)
+}
+
+// refuse remembers that the credential must not be sent until then; zero means never again.
+// The first refusal for life stays.
+func (c *credential) refuse(err error, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refusal != nil && c.until.IsZero() {
+		return
+	}
+	c.refusal, c.until = err, until
+}
+
+// refused returns why the credential must not be sent now, or nil.
+func (c *credential) refused(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refusal != nil && !c.until.IsZero() && !now.Before(c.until) {
+		c.refusal = nil
+	}
+	return c.refusal
+}
+
+// forgive forgets a refusal. The credential is asked about once before it is used again.
+func (c *credential) forgive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refusal != nil {
+		c.refusal, c.until, c.suspect = nil, time.Time{}, true
+	}
+}
+
+func (c *credential) setSuspect(suspect bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.suspect = suspect
+}
+
+func (c *credential) isSuspect() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.suspect
+}
+
+// tokensSince is the version that brought access tokens. On an older one a token is just
+// a wrong password.
+var tokensSince = bitbucket.Version{Major: 5, Minor: 5}
+
+// tokenProblem returns ErrTokensUnsupported when a token is to be used on too old a Bitbucket.
+func (c *credential) tokenProblem(v bitbucket.Version) error {
+	if c.token == "" || v == (bitbucket.Version{}) || v.AtLeast(tokensSince.Major, tokensSince.Minor) {
+		return nil
+	}
+	return &answerError{
+		text: "Bitbucket " + v.String() + " has no access tokens; use username and password",
+		is:   []error{bitbucket.ErrTokensUnsupported},
+	}
+}
