@@ -1,0 +1,32 @@
+package syncer
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/internal/siteconfig"
+)
+
+// errSSH is the answer to gitURLType "ssh", which comes with the second git engine.
+var errSSH = errors.New(`gitURLType is "ssh", and this version of Signpost fetches over HTTP only; set gitURLType to "http"`)
+
+// cloneURL returns where to fetch a repository from: the address that Bitbucket gave, as
+// long as it is on an address of the connection. Bitbucket builds its links from its own configured
+// base URL, which may be one that Signpost cannot reach, and the credential must go nowhere
+// that no administrator named: any other address is replaced by the connection's own.
+func cloneURL(c *siteconfig.Connection, r bitbucket.Repository) (string, error) {
+	if c.GitURLType == "ssh" {
+		return "", errSSH
+	}
+	if given, err := url.Parse(r.CloneHTTP); err == nil && given.User == nil && given.RawQuery == "" && given.Fragment == "" {
+		for _, base := range c.Server.Addresses {
+			if strings.HasPrefix(r.CloneHTTP, base.String()+"/scm/") {
+				return r.CloneHTTP, nil
+			}
+		}
+	}
+	// Bitbucket's own form: below /scm, the key in lower case.
+	return c.BaseURL().String() + "/scm/" + url.PathEscape(strings.ToLower(r.Key)) + "/" + url.PathEscape(r.Slug) + ".git", nil
+}

@@ -1,0 +1,93 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"example.com/signpost/internal/bitbucket"
+)
+
+// CodeHost asks one Bitbucket. The REST client fills it in. Errors wrap the sentinels of
+// package bitbucket. Safe for concurrent use.
+type CodeHost interface {
+	// Version asks for the version of the Bitbucket.
+	Version(ctx context.Context) (bitbucket.Version, error)
+	// Account asks for the name of the account that the credential belongs to, "" where
+	// Bitbucket does not tell. ErrUnauthorized when the credential is not accepted, ErrCaptcha when the account is
+	// locked, ErrTokensUnsupported for a token on a Bitbucket older than 5.5. It is called for every listing: an
+	// implementation that knows that the credential was refused answers so without sending it once
+	// more, since five wrong logins lock an account.
+	Account(ctx context.Context) (string, error)
+	// ListRepositories calls yield with each page of what the query finds. ErrIncompleteListing
+	// (beside the cause) when the listing broke off. A query of a project that is not there: ErrNotFound.
+	// ErrArchivedUnknown beside it when all was listed, and which of it is archived could not be asked now.
+	ListRepositories(ctx context.Context, query ListQuery, yield func([]bitbucket.Repository) error) error
+	// Repository asks for one repository; a renamed or moved one answers with its new address. ErrNotFound.
+	// Like a listing, it can give one that is ArchivedUnknown, without an error.
+	Repository(ctx context.Context, address bitbucket.Address) (bitbucket.Repository, error)
+}
+
+// ListQuery says what to list: exactly one of its fields is set; the zero query lists all
+// that the account can see, archived and personal repositories included.
+type ListQuery struct {
+	ProjectKey string // all repositories of a project, "~user" too
+	Query      string // a query string of rest/api/1.0/repos, with or without "?"
+}
+
+// ErrNoConnection means that the site configuration has no connection of that name.
+var ErrNoConnection = errors.New("the site configuration has no such connection")
+
+// CodeHosts gives the code host of a connection by its name. Safe for concurrent use.
+type CodeHosts interface {
+	// CodeHost returns the code host, or ErrNoConnection.
+	CodeHost(connection string) (CodeHost, error)
+}
+
+// Mirrors keeps the mirrors on disk. gitmirror fills it in. Safe for concurrent use; two
+// fetches of one repository run after one another.
+type Mirrors interface {
+	// Fetch clones the repository if it is not there yet, and otherwise brings its
+	// branches, tags and HEAD up to date. After an error the mirror has the refs that it had.
+	// Errors wrap the sentinels of package bitbucket where one fits.
+	Fetch(ctx context.Context, request FetchRequest) (FetchResult, error)
+}
+
+// FetchRequest says what to fetch, and how.
+type FetchRequest struct {
+	Repo     bitbucket.RepoID
+	CloneURL string // without user info
+	// Transport sends the requests: the connection's trust, proxy and rate limit. Required.
+	Transport http.RoundTripper
+	// Authorize adds the credential to a request to the origin of CloneURL. It is never called for
+	// another origin. Nil means no credential.
+	Authorize func(*http.Request)
+	// RefsDigest is what the last fetch returned; the fetch ends early when nothing differs. "" forces it.
+	RefsDigest string
+	// DefaultBranch is used for HEAD where git does not tell one; "" when unknown.
+	DefaultBranch string
+	// Progress is called with what the server says, from any goroutine; may be nil.
+	Progress func(text string)
+}
+
+// FetchResult says what a fetch found.
+type FetchResult struct {
+	Cloned        bool // the mirror is new
+	Changed       bool // refs or HEAD differ from before
+	RefsDigest    string
+	DefaultBranch string // short name of what HEAD points to, also when unborn
+	Empty         bool   // no ref
+	SizeBytes     int64
+	Duration      time.Duration
+}
+
+// Listener is told what changed, after it is stored and before a step counts as done. (What a
+// new configuration leaves out is told of before it is stored.)
+// Its methods return quickly and are safe for concurrent use.
+type Listener interface {
+	// RepositoriesChanged: entries of the index were added, changed, renamed or removed.
+	RepositoriesChanged(changes Changes)
+	// RefsChanged: a fetch changed refs of the repository, or made its mirror.
+	RefsChanged(repo bitbucket.RepoID)
+}

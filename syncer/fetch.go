@@ -1,0 +1,203 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/signpost/internal/bitbucket"
+)
+
+// outcome is how a fetch ended.
+type outcome int
+
+const (
+	outcomeSkipped   outcome = iota // nothing to fetch: not selected, not due, or gone
+	outcomePostponed                // its credential is refused
+	outcomeFailed
+	outcomeUnchanged
+	outcomeChanged
+	outcomeCloned
+)
+
+// String returns the outcome as a label of metrics.
+func (o outcome) String() string {
+	return [...]string{"skipped", "postponed", "failed", "unchanged", "changed", "cloned"}[o]
+}
+
+// fetchOptions says how to fetch.
+type fetchOptions struct {
+	// asked means that somebody wants it now: it need not be due, and goes before the others.
+	asked bool
+	// started is called when the fetch has its turn, progress with what the server says
+	// from any goroutine. Either may be nil.
+	started  func()
+	progress func(text string)
+}
+
+// fetched is what became of a fetch.
+type fetched struct {
+	outcome outcome
+	result  FetchResult
+	err     error  // of a failed or postponed one
+	problem string // err in plain words, without secrets
+}
+
+// fetch brings one mirror up to date and stores its status, what went wrong at Bitbucket
+// included. The error is for what went wrong here: the database, or the end of ctx, after which no
+// status is stored. The caller holds the repository's flight.
+func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions) (fetched, error) {
+	conn := s.connection(id.Connection)
+	if conn == nil {
+		return fetched{}, nil
+	}
+	record, err := s.opts.Records.Record(ctx, id)
+	switch {
+	case errors.Is(err, ErrNoRecord):
+		return fetched{}, nil
+	case err != nil:
+		return fetched{}, fmt.Errorf("read the record of %s: %w", id, err)
+	case !wanted(record):
+		return fetched{}, nil
+	case !o.asked && !s.due(record):
+		return fetched{}, nil
+	}
+	if _, leaves := conn.leaves(record); leaves {
+		return fetched{}, nil // the next listing stores that
+	}
+	leave, err := s.gate.enter(ctx, o.asked)
+	if err != nil {
+		return fetched{}, err
+	}
+	defer leave()
+	if o.started != nil {
+		o.started()
+	}
+	// After the wait, so that those who waited while a credential was refused do not try it.
+	if err := conn.credential.blocked(); err != nil {
+		return fetched{outcome: outcomePostponed, err: err, problem: inWords(err, conn.Connection)}, nil
+	}
+	s.metrics.fetching.Inc()
+	defer s.metrics.fetching.Dec()
+	begun := s.now()
+	result, err := s.fetchMirror(ctx, conn, record, o)
+	if ctx.Err() != nil && err != nil {
+		return fetched{}, ctx.Err()
+	}
+	now := s.now()
+	f := s.judgeFetch(conn, result, err)
+	if f.outcome == outcomePostponed {
+		return f, nil
+	}
+	s.metrics.fetched(f.outcome, f.err, now.Sub(begun))
+
+	status := record.Mirror
+	status.record(f, now)
+	status.NextFetch = now.Add(fetchDelay(now, status.LastChange, status.Failures, s.opts.Jitter()))
+	save, cancel := saveContext(ctx)
+	defer cancel()
+	switch err := s.opts.Index.SaveMirror(save, id, status); {
+	case errors.Is(err, ErrNoRecord): // left the index meanwhile
+		return fetched{}, nil
+	case err != nil:
+		return f, fmt.Errorf("store the mirror status of %s: %w", id, err)
+	}
+	if f.err == nil {
+		s.begun.note(id, begun)
+	}
+	if f.outcome == outcomeChanged || f.outcome == outcomeCloned {
+		s.opts.Listener.RefsChanged(id)
+	}
+	if f.err != nil {
+		s.log.WarnContext(ctx, "fetch failed", "repository", id.String(), "address", record.String(),
+			"problem", f.problem, "failures", status.Failures, "next", status.NextFetch)
+	} else {
+		s.log.DebugContext(ctx, "fetched", "repository", id.String(), "address", record.String(),
+			"outcome", f.outcome.String(), "took", now.Sub(begun), "next", status.NextFetch)
+	}
+	return f, nil
+}
+
+// wanted tells whether a record is to have a mirror that is kept up to date.
+func wanted(r Record) bool {
+	return r.Selected && r.State == bitbucket.StateAvailable && r.MissingSince.IsZero()
+}
+
+// due tells whether the schedule wants a fetch now. With disableAutoGitUpdates it wants
+// the first one only: a new repository is not an update.
+func (s *Syncer) due(r Record) bool {
+	config, _ := s.current()
+	if config.DisableAutoGitUpdates && !r.Mirror.LastFetch.IsZero() {
+		return false
+	}
+	return !r.Mirror.NextFetch.After(s.now())
+}
+
+// fetchMirror checks the credential and fetches under the fetch's own deadline.
+func (s *Syncer) fetchMirror(ctx context.Context, conn *connection, record Record, o fetchOptions) (FetchResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.FetchTimeout)
+	defer cancel()
+	address, err := cloneURL(conn.Connection, record.Repository)
+	if err != nil {
+		return FetchResult{}, err
+	}
+	host, err := s.opts.Hosts.CodeHost(conn.Name)
+	if err != nil {
+		return FetchResult{}, err
+	}
+	// One request finds out that a password is wrong, not gitMaxConcurrentClones at once.
+	if _, err := conn.credential.check(ctx, host, false); err != nil {
+		return FetchResult{}, err
+	}
+	transport, authorize, err := s.opts.Remote(conn.Name)
+	if err != nil {
+		return FetchResult{}, err
+	}
+	return s.opts.Mirrors.Fetch(ctx, FetchRequest{
+		Repo:          record.ID,
+		CloneURL:      address,
+		Transport:     transport,
+		Authorize:     authorize,
+		RefsDigest:    record.Mirror.RefsDigest,
+		DefaultBranch: record.Mirror.DefaultBranch,
+		Progress:      o.progress,
+	})
+}
+
+// judgeFetch says how a fetch ended. After a refusal the connection's other fetches are postponed.
+func (s *Syncer) judgeFetch(conn *connection, result FetchResult, err error) fetched {
+	f := fetched{result: result, err: err, problem: inWords(err, conn.Connection)}
+	switch {
+	case errors.Is(err, errRefused):
+		f.outcome = outcomePostponed
+	case err != nil:
+		f.outcome = outcomeFailed
+		if isRefusal(err) {
+			conn.credential.refuse(err)
+		}
+	case result.Cloned:
+		f.outcome = outcomeCloned
+	case result.Changed:
+		f.outcome = outcomeChanged
+	default:
+		f.outcome = outcomeUnchanged
+	}
+	return f
+}
+
+// record brings the status up to date with a fetch that ended at now, but for NextFetch.
+func (m *MirrorStatus) record(f fetched, now time.Time) {
+	if f.err != nil {
+		m.Failures++
+		m.Error = f.problem
+		return
+	}
+	m.LastFetch = now
+	if f.outcome != outcomeUnchanged || m.LastChange.IsZero() {
+		m.LastChange = now
+	}
+	m.Failures, m.Error = 0, ""
+	m.RefsDigest, m.DefaultBranch = f.result.RefsDigest, f.result.DefaultBranch
+	m.SizeBytes, m.Empty = f.result.SizeBytes, f.result.Empty
+}

@@ -1,0 +1,107 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"example.com/signpost/internal/bitbucket"
+)
+
+// ErrNotStarted means that there is no queue: the syncer was not started, or is stopped.
+var ErrNotStarted = errors.New("the syncer is not started")
+
+// Queue stores jobs. A River client of any database fills it in. Jobs that a killed process
+// was working on are available again after a restart. Safe for concurrent use.
+type Queue interface {
+	// Insert stores a job. For one that is stored already, the result says so and holds that one.
+	Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
+	// InsertMany stores jobs in one transaction, with a result for each.
+	InsertMany(ctx context.Context, params []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
+}
+
+const (
+	// Jobs are stored in transactions of this size, so that other writers get their turn.
+	jobsPerInsert = 500
+	// maxChain bounds the walk along running jobs; see enqueue.
+	maxChain = 64
+)
+
+// chained are args of which only one job waits at a time.
+type chained interface {
+	river.JobArgs
+	// following returns the args of the job that runs after job.
+	following(job int64) chained
+}
+
+// enqueue stores a job unless the same one waits already. River's unique jobs cannot leave
+// the running state out, and there a job must not count: what is asked for while the same
+// runs may have happened after the running one looked. So the args hold the number of the
+// job that they follow, and a running job is followed by one more, which is unique in turn.
+func (s *Syncer) enqueue(ctx context.Context, args chained) error {
+	queue := s.startedQueue()
+	if queue == nil {
+		return ErrNotStarted
+	}
+	for range maxChain {
+		result, err := queue.Insert(ctx, args, nil)
+		if err != nil {
+			return fmt.Errorf("store a %s job: %w", args.Kind(), err)
+		}
+		if !result.UniqueSkippedAsDuplicate || result.Job.State != rivertype.JobStateRunning {
+			return nil
+		}
+		args = args.following(result.Job.ID)
+	}
+	return fmt.Errorf("store a %s job: %d of them run at once", args.Kind(), maxChain)
+}
+
+// enqueueFetches stores scheduled fetches. One that this process is working on is left out:
+// its end says when the next one is due.
+func (s *Syncer) enqueueFetches(ctx context.Context, ids []bitbucket.RepoID, priority int) error {
+	queue := s.startedQueue()
+	if queue == nil {
+		return nil
+	}
+	for len(ids) > 0 {
+		n := min(jobsPerInsert, len(ids))
+		params := make([]river.InsertManyParams, 0, n)
+		for _, id := range ids[:n] {
+			if s.fetches.busy(id) {
+				continue
+			}
+			params = append(params, river.InsertManyParams{
+				Args:       FetchArgs{Connection: id.Connection, Number: id.Number},
+				InsertOpts: &river.InsertOpts{Priority: priority},
+			})
+		}
+		ids = ids[n:]
+		if len(params) == 0 {
+			continue
+		}
+		if _, err := queue.InsertMany(ctx, params); err != nil {
+			return fmt.Errorf("store %d fetch jobs: %w", len(params), err)
+		}
+	}
+	return nil
+}
+
+// enqueueNew stores the first fetch of records that have no mirror yet.
+func (s *Syncer) enqueueNew(ctx context.Context, records []Record) error {
+	var ids []bitbucket.RepoID
+	for _, r := range records {
+		if wanted(r) && r.Mirror.LastFetch.IsZero() && r.Mirror.NextFetch.IsZero() {
+			ids = append(ids, r.ID)
+		}
+	}
+	return s.enqueueFetches(ctx, ids, priorityNew)
+}
+
+func (s *Syncer) startedQueue() Queue {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.queue
+}

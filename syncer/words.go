@@ -1,0 +1,86 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/internal/siteconfig"
+)
+
+// maxDetail bounds what an error adds to a sentence, in bytes.
+const maxDetail = 400
+
+// advice holds the sentence for each error that administrators meet, and its label in
+// metrics. The first that fits counts, so the particular ones come first.
+var advice = []struct {
+	err      error
+	kind     string
+	sentence string
+}{
+	{errReconfigured, "reconfigured", "nothing is removed, and the connection is listed anew"},
+	{bitbucket.ErrCaptcha, "captcha", "Bitbucket has locked the account until somebody logs in with it in a browser and solves the CAPTCHA"},
+	{bitbucket.ErrTokensUnsupported, "tokens_unsupported", "this Bitbucket is older than 5.5 and has no access tokens; use username and password"},
+	{bitbucket.ErrUnauthorized, "unauthorized", "Bitbucket refused the credential; check token, or username and password, of the connection"},
+	{bitbucket.ErrArchivedUnknown, "archived_unknown", "Bitbucket could not be asked for the label \"archived\"; the last answer stands, nothing is removed, and Signpost tries again by itself"},
+	{bitbucket.ErrForbidden, "forbidden", "the account may not read this; give it read permission, or leave it out of the selection"},
+	{bitbucket.ErrNotBitbucket, "not_bitbucket", "what answers is no Bitbucket Server; check url, and that no login page or proxy stands before it"},
+	{bitbucket.ErrRateLimited, "rate_limited", "Bitbucket asks for fewer requests; lower rateLimit.requestsPerHour, or have the account exempted"},
+	{context.DeadlineExceeded, "timeout", "it took longer than allowed"},
+	{bitbucket.ErrUnavailable, "unavailable", "Bitbucket does not answer as it should; Signpost tries again by itself"},
+	{bitbucket.ErrNotFound, "not_found", "it does not exist on Bitbucket, or the account may not see it"},
+	{bitbucket.ErrIncompleteListing, "incomplete", "the listing broke off; nothing is removed, and Signpost tries again by itself"},
+	{ErrNoConnection, "no_connection", "the site configuration has no such connection any more"},
+}
+
+// inWords says what an error means to an administrator, with the error's own text as the
+// detail. The connection's secrets are taken out of it: nothing that we call puts them in, but a
+// proxy's error page may repeat a request.
+func inWords(err error, c *siteconfig.Connection) string {
+	if err == nil {
+		return ""
+	}
+	detail := tidy(err.Error(), c)
+	for _, a := range advice {
+		if errors.Is(err, a.err) {
+			return a.sentence + " (" + detail + ")"
+		}
+	}
+	return detail
+}
+
+// errorKind is the label of an error in metrics.
+func errorKind(err error) string {
+	for _, a := range advice {
+		if errors.Is(err, a.err) {
+			return a.kind
+		}
+	}
+	return "other"
+}
+
+// tidy makes foreign text fit for a status: one line, bounded, without the secrets of c.
+func tidy(text string, c *siteconfig.Connection) string {
+	if c != nil {
+		for _, secret := range []siteconfig.Secret{c.Token, c.Password} {
+			// A short one would blank out ordinary words, and is no secret worth the name.
+			if v := secret.Reveal(); len(v) >= 4 {
+				text = strings.NewReplacer(v, "[redacted]", url.QueryEscape(v), "[redacted]", url.PathEscape(v), "[redacted]").Replace(text)
+			}
+		}
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxDetail {
+		text = strings.ToValidUTF8(text[:maxDetail], "") + "…"
+	}
+	return text
+}
