@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/syncer"
+)
+
+var mirrorTests = []test{
+	{"the status of a mirror is kept whole, times to the nanosecond", func(t *testing.T, s Store) {
+		found := repository(1, "PRJ", "a")
+		save(t, s, 0, found, repository(2, "PRJ", "b"))
+		want := record(found)
+		for _, status := range []syncer.MirrorStatus{
+			{
+				LastFetch: at, LastChange: at.Add(-time.Hour), NextFetch: at.Add(45 * time.Second), Failures: 2,
+				Error: "it's \"broken\"", RefsDigest: "d1", DefaultBranch: "release/1.0", SizeBytes: 1 << 40, Empty: true,
+			},
+			{LastFetch: at},
+			{},
+		} {
+			if err := s.SaveMirror(t.Context(), id(1), status); err != nil {
+				t.Fatalf("SaveMirror: %v", err)
+			}
+			want.Mirror = status
+			equal(t, "record", get(t, s, 1), want)
+		}
+		equal(t, "the other record", get(t, s, 2), record(repository(2, "PRJ", "b")))
+	}},
+
+	{"times come back in UTC", func(t *testing.T, s Store) {
+		save(t, s, 0, repository(1, "PRJ", "a"))
+		local := at.In(time.FixedZone("far", 3600*13))
+		if err := s.SaveMirror(t.Context(), id(1), syncer.MirrorStatus{LastFetch: local}); err != nil {
+			t.Fatalf("SaveMirror: %v", err)
+		}
+		if got := get(t, s, 1).Mirror.LastFetch; got != at {
+			t.Errorf("LastFetch: %v, want %v", got, at)
+		}
+	}},
+
+	{"a mirror without a record is an error", func(t *testing.T, s Store) {
+		if err := s.SaveMirror(t.Context(), id(1), syncer.MirrorStatus{}); !isNoRecord(err) {
+			t.Errorf("SaveMirror: error %v, want ErrNoRecord", err)
+		}
+	}},
+
+	{"a listing leaves the status of mirrors alone", func(t *testing.T, s Store) {
+		save(t, s, 0, repository(1, "PRJ", "a"))
+		status := syncer.MirrorStatus{LastFetch: at, RefsDigest: "d"}
+		if err := s.SaveMirror(t.Context(), id(1), status); err != nil {
+			t.Fatalf("SaveMirror: %v", err)
+		}
+		found := repository(1, "PRJ", "a")
+		found.Name = "another"
+		want := record(found)
+		want.Mirror = status
+		equal(t, "changes", save(t, s, begin(t, s), found), syncer.Changes{Upserted: []syncer.Record{want}})
+		equal(t, "record", get(t, s, 1), want)
+	}},
+
+	{"never fetched mirrors are due first, then the longest due", func(t *testing.T, s Store) {
+		due := map[int64]syncer.MirrorStatus{
+			1: {LastFetch: at, NextFetch: at.Add(-time.Minute)},
+			2: {LastFetch: at, NextFetch: at.Add(-time.Hour)},
+			3: {},
+			4: {LastFetch: at, NextFetch: at},
+			5: {NextFetch: at.Add(-time.Second), Failures: 1}, // never fetched, tried before
+			6: {LastFetch: at, NextFetch: at.Add(1)},          // not yet
+			7: {NextFetch: at.Add(time.Minute), Failures: 9},  // not yet, and never fetched
+		}
+		for number, status := range due {
+			save(t, s, 0, repository(number, "PRJ", string(rune('a'+number))))
+			if err := s.SaveMirror(t.Context(), id(number), status); err != nil {
+				t.Fatalf("SaveMirror: %v", err)
+			}
+		}
+		want := []bitbucket.RepoID{id(3), id(5), id(2), id(1), id(4)}
+		for _, limit := range []int{0, 1, 3, 5, 100} {
+			got, err := s.DueMirrors(t.Context(), at, limit)
+			if err != nil {
+				t.Fatalf("DueMirrors: %v", err)
+			}
+			equal(t, "due", append([]bitbucket.RepoID{}, got...), want[:min(limit, len(want))])
+		}
+	}},
+
+	{"only selected and available repositories are due, of every connection", func(t *testing.T, s Store) {
+		offline := repository(2, "PRJ", "b")
+		offline.State = bitbucket.StateOffline
+		listing := begin(t, s)
+		save(t, s, listing, repository(1, "PRJ", "a"), offline, unselected(repository(3, "PRJ", "c")), repository(4, "PRJ", "d"))
+		other := repository(1, "PRJ", "a")
+		other.ID.Connection = "a-connection"
+		if _, err := s.SaveFound(t.Context(), "a-connection", 0, []syncer.Found{other}); err != nil {
+			t.Fatalf("SaveFound: %v", err)
+		}
+		listing = begin(t, s)
+		save(t, s, listing, repository(1, "PRJ", "a"), offline, unselected(repository(3, "PRJ", "c")))
+		finish(t, s, listing, 0) // 4 is missing
+		got, err := s.DueMirrors(t.Context(), at, 10)
+		if err != nil {
+			t.Fatalf("DueMirrors: %v", err)
+		}
+		equal(t, "due", got, []bitbucket.RepoID{other.ID, id(1)})
+	}},
+}
