@@ -1,0 +1,235 @@
+// Package gitmirror keeps bare mirrors of Bitbucket repositories on disk: branches, tags
+// and HEAD, and never refs/pull-requests. It is the only importer of go-git.
+//
+// A mirror lies at Root/CONNECTION/NUMBER.git. It is cloned in Tmp and renamed into its
+// place, so what is there is whole. A fetch first receives and checks all new objects in
+// Tmp, then moves them into the mirror, and only then replaces the refs, all of them by
+// the rename of one file. So a fetch that fails, is canceled or is killed leaves the refs
+// as they were, and never a ref without its objects. Everything is written to the disk
+// before the rename that makes it visible.
+//
+// # Where go-git is used, and where not
+//
+// Listing refs, receiving packs and reading objects are go-git's. Its Remote.Fetch is not
+// used: it writes refs one by one in place, without fsync, fails when a branch x/y is
+// replaced by x, scans packed-refs once for each ref, and takes its HTTP client from a
+// global table. Here each fetch has its own client, and a refTable is written as a whole.
+// Receiving a pack (receivePack) is the one step that another engine, such as the git
+// program, would do instead; asking for the refs and replacing them stays the same.
+//
+// # Concurrency
+//
+// A mirror has one writer, which holds its lock, and any number of readers. Readers work on
+// handles that are opened anew after a fetch; those in use finish on the old ones.
+package gitmirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/resolver"
+	"example.com/signpost/syncer"
+)
+
+var (
+	_ syncer.Mirrors   = (*Mirrors)(nil)
+	_ resolver.Mirrors = (*Mirrors)(nil)
+)
+
+// ErrClosed means that the Mirrors were closed.
+var ErrClosed = errors.New("the mirrors are closed")
+
+// tmpPrefix begins the name of everything that this package puts into Tmp. Only what has
+// it is swept at start.
+const tmpPrefix = "gitmirror-"
+
+// Options says where the mirrors lie, and how much may be kept open to read them.
+type Options struct {
+	// Root is the folder of the mirrors; it is made when absent. Required.
+	Root string
+	// Tmp is the folder where clones and packs are prepared, on the same filesystem as
+	// Root; it is made when absent. Required.
+	Tmp string
+	// Logger gets a line about refs that cannot be mirrored and leftovers that were swept. It discards if nil.
+	Logger *slog.Logger
+
+	// IdleTimeout ends a fetch whose server sent no byte for so long; 2 minutes if zero.
+	// The whole fetch is bounded by its context alone.
+	IdleTimeout time.Duration
+	// OpenRepositories bounds how many repositories are kept open for readers; 64 if zero.
+	OpenRepositories int
+	// HandlesPerRepository bounds how many readers one repository has at once; 2 if zero. Further
+	// readers wait.
+	HandlesPerRepository int
+	// ReaderMemory bounds, roughly and in bytes, what open repositories take; 256 MiB if zero. One
+	// repository stays open even if it alone takes more.
+	ReaderMemory int64
+}
+
+// Mirrors keeps the mirrors of one data folder. It fills syncer.Mirrors and
+// resolver.Mirrors, and is safe for concurrent use.
+type Mirrors struct {
+	root    string
+	tmp     string
+	idle    time.Duration
+	log     *slog.Logger
+	readers *readers
+
+	mu      sync.Mutex
+	closed  bool
+	writers map[bitbucket.RepoID]*writer
+}
+
+// writer is the writing side of a mirror.
+type writer struct {
+	id   bitbucket.RepoID
+	dir  string
+	lock chan struct{} // holds one token while somebody writes
+
+	size int64 // bytes on disk after the last fetch, 0 when unknown; guarded by lock
+}
+
+// New returns the mirrors below o.Root. It makes the folders and removes from o.Tmp what a
+// killed process left there.
+func New(o Options) (*Mirrors, error) {
+	if o.Root == "" || o.Tmp == "" {
+		return nil, errors.New("gitmirror: Options needs Root and Tmp")
+	}
+	m := &Mirrors{
+		idle:    cmp.Or(o.IdleTimeout, 2*time.Minute),
+		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		writers: make(map[bitbucket.RepoID]*writer),
+		readers: newReaders(
+			cmp.Or(o.OpenRepositories, 64),
+			cmp.Or(o.HandlesPerRepository, 2),
+			cmp.Or(o.ReaderMemory, 256<<20),
+		),
+	}
+	var err error
+	if m.root, err = makeFolder(o.Root); err != nil {
+		return nil, err
+	}
+	if m.tmp, err = makeFolder(o.Tmp); err != nil {
+		return nil, err
+	}
+	if err := m.sweepTmp(); err != nil {
+		return nil, err
+	}
+	if err := m.checkRename(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close closes what readers kept open. Calls that run finish; later ones get ErrClosed.
+func (m *Mirrors) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.readers.close()
+	return nil
+}
+
+// makeFolder makes a folder that only this account can read, and returns its absolute path.
+func makeFolder(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("gitmirror: %w", err)
+	}
+	if err := os.MkdirAll(abs, 0o700); err != nil {
+		return "", fmt.Errorf("gitmirror: make the folder of the mirrors: %w", err)
+	}
+	return abs, nil
+}
+
+// sweepTmp removes what a process that was killed left in Tmp. What others put there stays.
+func (m *Mirrors) sweepTmp() error {
+	entries, err := os.ReadDir(m.tmp)
+	if err != nil {
+		return fmt.Errorf("gitmirror: look for leftovers: %w", err)
+	}
+	swept := 0
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), tmpPrefix) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(m.tmp, e.Name())); err != nil {
+			return fmt.Errorf("gitmirror: remove a leftover: %w", err)
+		}
+		swept++
+	}
+	if swept > 0 {
+		m.log.Info("removed leftovers of an interrupted run", "folder", m.tmp, "count", swept)
+	}
+	return nil
+}
+
+// checkRename makes sure at start, rather than after the first long clone, that a folder
+// can be renamed from Tmp to Root.
+func (m *Mirrors) checkRename() error {
+	probe, err := os.MkdirTemp(m.tmp, tmpPrefix+"probe-")
+	if err != nil {
+		return fmt.Errorf("gitmirror: the temporary folder cannot be written: %w", err)
+	}
+	target := filepath.Join(m.root, filepath.Base(probe))
+	if err := os.Rename(probe, target); err != nil {
+		_ = os.Remove(probe)
+		return fmt.Errorf("gitmirror: mirrors and temporary folder must be writable and on one filesystem: %w", err)
+	}
+	if err := os.Remove(target); err != nil {
+		return fmt.Errorf("gitmirror: %w", err)
+	}
+	return nil
+}
+
+// folder returns where a mirror lies. The connection's name comes from the configuration,
+// and must not lead out of Root.
+func (m *Mirrors) folder(id bitbucket.RepoID) (string, error) {
+	c := id.Connection
+	if c == "" || c == "." || c == ".." || strings.ContainsAny(c, "/\\\x00") || strings.HasPrefix(c, tmpPrefix) || !filepath.IsLocal(c) {
+		return "", fmt.Errorf("gitmirror: the connection name %q cannot be a folder name", c)
+	}
+	if id.Number <= 0 {
+		return "", fmt.Errorf("gitmirror: %d is no repository id", id.Number)
+	}
+	return filepath.Join(m.root, c, strconv.FormatInt(id.Number, 10)+".git"), nil
+}
+
+// lockWriter waits until nobody else writes the mirror, or ctx ends. The caller unlocks.
+func (m *Mirrors) lockWriter(ctx context.Context, id bitbucket.RepoID) (w *writer, unlock func(), err error) {
+	dir, err := m.folder(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil, nil, ErrClosed
+	}
+	w = m.writers[id]
+	if w == nil {
+		w = &writer{id: id, dir: dir, lock: make(chan struct{}, 1)}
+		m.writers[id] = w
+	}
+	m.mu.Unlock()
+
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	select {
+	case w.lock <- struct{}{}:
+		return w, func() { <-w.lock }, nil
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("wait for another fetch of the repository: %w", ctx.Err())
+	}
+}
