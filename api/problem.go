@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/internal/siteconfig"
+	"example.com/signpost/resolver"
+)
+
+// What the API itself finds wrong with a request.
+var (
+	errNoSuchPath           = errors.New("no such path")
+	errMethodNotAllowed     = errors.New("method not allowed")
+	errUnauthorized         = errors.New("admin token missing or wrong")
+	errAdminTokenNotSet     = errors.New("no admin token is set")
+	errTooManyAttempts      = errors.New("too many refused admin tokens")
+	errMissingURL           = errors.New("the url parameter is missing or empty")
+	errPreconditionRequired = errors.New("If-Match is missing")
+	errTooLarge             = errors.New("the body is too large")
+	errMediaType            = errors.New("the body has the wrong media type")
+	errContentEncoding      = errors.New("the body is compressed")
+	errPanic                = errors.New("the handler panicked")
+)
+
+// requestError is a request that cannot be understood; its text is for the client.
+type requestError struct{ text string }
+
+func (e *requestError) Error() string { return e.text }
+
+// invalidConfigError carries the problems of a refused site configuration.
+type invalidConfigError struct{ problems siteconfig.Problems }
+
+func (e *invalidConfigError) Error() string { return siteconfig.ErrInvalid.Error() }
+func (e *invalidConfigError) Unwrap() error { return siteconfig.ErrInvalid }
+
+// The table of problems. The first row whose error matches counts, so the more specific
+// rows stand above. Details are fixed sentences: no internal text gets out.
+var problems = []struct {
+	err error
+	Problem
+}{
+	{bitbucket.ErrInvalidURL, Problem{Status: 400, Code: InvalidURL, Title: "Not a Bitbucket URL", Detail: "This is not an address that any Bitbucket could have. Send the whole address of a Bitbucket page."}},
+	{errMissingURL, Problem{Status: 400, Code: InvalidURL, Title: "Not a Bitbucket URL", Detail: "The parameter url is missing or empty. Send the whole address of a Bitbucket page in it, percent-encoded."}},
+	{resolver.ErrPrimaryURLNotSet, Problem{Status: 503, Code: PrimaryURLNotSet, Title: "Not set up yet", Detail: "No administrator has set the primary URL yet: the address of your own Sourcegraph instance."}},
+	{bitbucket.ErrUnknownHost, Problem{Status: 404, Code: UnknownHost, Title: "Unknown host", Detail: "No connection of the site configuration has this address. An administrator can add it, or add it as an alias."}},
+	{bitbucket.ErrUnsupportedPage, Problem{Status: 404, Code: UnsupportedPage, Title: "No counterpart", Detail: "This page has no counterpart on Sourcegraph."}},
+	{resolver.ErrRepositoryNotFound, Problem{Status: 404, Code: RepositoryNotFound, Title: "Repository not found", Detail: "The connection has no such repository, or does not select it. Administrators are told the reason."}},
+	{resolver.ErrPullRequestNotFound, Problem{Status: 404, Code: PullRequestNotFound, Title: "Pull request not found", Detail: "The repository has no such pull request."}},
+	{bitbucket.ErrRateLimited, Problem{Status: 429, Code: RateLimited, Title: "Rate limited", Detail: "Bitbucket limits the rate of requests at the moment. Try again later."}},
+	{errTooManyAttempts, Problem{Status: 429, Code: RateLimited, Title: "Rate limited", Detail: "Too many requests with a wrong admin token. Try again later."}},
+	{resolver.ErrBitbucketTimeout, Problem{Status: 504, Code: BitbucketUnavailable, Title: "Bitbucket is too slow", Detail: "This answer needs Bitbucket, and it did not answer in time. Try again later."}},
+	{resolver.ErrBitbucketUnavailable, Problem{Status: 502, Code: BitbucketUnavailable, Title: "Bitbucket is not available", Detail: "This answer needs Bitbucket, and Bitbucket failed. Try again later; the log of the server says more."}},
+	{context.DeadlineExceeded, Problem{Status: 504, Code: BitbucketUnavailable, Title: "Too slow", Detail: "The answer took too long. Try again later."}},
+	{errUnauthorized, Problem{Status: 401, Code: Unauthorized, Title: "Admin token needed", Detail: "Send the admin token as a bearer token: Authorization: Bearer TOKEN."}},
+	{errAdminTokenNotSet, Problem{Status: 403, Code: AdminTokenNotSet, Title: "Closed", Detail: "This part of the API is closed until SIGNPOST_ADMIN_TOKEN is set for the server."}},
+	{errNoSuchPath, Problem{Status: 404, Code: NotFound, Title: "Not found", Detail: "There is nothing at this path. The API is described at /api/v1/openapi.yaml."}},
+	{errMethodNotAllowed, Problem{Status: 405, Code: MethodNotAllowed, Title: "Method not allowed", Detail: "This path does not take this method; the Allow header names those that it takes."}},
+	{errPreconditionRequired, Problem{Status: 428, Code: PreconditionRequired, Title: "If-Match needed", Detail: "Send the ETag of the version that you edited as If-Match, so that you cannot overwrite somebody else's change."}},
+	{siteconfig.ErrConflict, Problem{Status: 412, Code: Conflict, Title: "Changed by somebody else", Detail: "The site configuration was changed since the version that you edited. Read it again and apply your change to it."}},
+	{siteconfig.ErrReadOnly, Problem{Status: 409, Code: ReadOnly, Title: "Read-only", Detail: "The site configuration comes from a file (--config). Edit the file: it is read again when it changes."}},
+	{siteconfig.ErrInvalid, Problem{Status: 422, Code: InvalidSiteConfig, Title: "The site configuration has errors", Detail: "Nothing was stored. Correct the errors that are listed in problems."}},
+	{errTooLarge, Problem{Status: 413, Code: PayloadTooLarge, Title: "Too large", Detail: "The body is larger than this path takes."}},
+	{errMediaType, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Wrong media type", Detail: "Send the body as application/json."}},
+	{errContentEncoding, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Compressed body", Detail: "Send the body as it is, without Content-Encoding."}},
+}
+
+var internalProblem = Problem{Status: 500, Code: InternalError, Title: "Internal error", Detail: "Something went wrong in the server. Its log has more under this request id."}
+
+// problemFor returns the problem that the table has for err, with what only an
+// administrator may read if admin is set.
+func problemFor(err error, admin bool) Problem {
+	p := internalProblem
+	if badRequest, ok := errors.AsType[*requestError](err); ok {
+		p = Problem{Status: 400, Code: InvalidRequest, Title: "Bad request", Detail: badRequest.text}
+	} else {
+		for _, row := range problems {
+			if errors.Is(err, row.err) {
+				p = row.Problem
+				break
+			}
+		}
+	}
+	p.Type = "about:blank"
+	if notFound, ok := errors.AsType[*resolver.NotFoundError](err); ok && admin {
+		p.Reason = notFound.Reason
+	}
+	if invalid, ok := errors.AsType[*invalidConfigError](err); ok {
+		p.Problems = configProblems(invalid.problems)
+	}
+	return p
+}
+
+// writeProblem turns an error into an RFC 9457 problem. An error that the table does not
+// know, and every failure of Bitbucket, is logged here, once, and its text stays inside.
+func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error) {
+	p := s.describe(w, r, err)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // fails only when the client has gone
+}
+
+// describe returns the problem for err, sets the headers that go with it, and logs what
+// an operator must know.
+func (s *Server) describe(w http.ResponseWriter, r *http.Request, err error) Problem {
+	p := problemFor(err, s.admin.holds(r))
+	p.RequestID = w.Header().Get(requestIDHeader)
+	switch p.Status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="signpost"`)
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds(err)))
+	}
+	ctx := requestContext(w, r)
+	if p.Status >= http.StatusInternalServerError && !errors.Is(err, resolver.ErrPrimaryURLNotSet) {
+		s.log.ErrorContext(ctx, "request failed", "request_id", p.RequestID, "route", routeName(w), "code", p.Code, "err", err)
+	}
+	return p
+}
+
+// retryAfterer is an error that knows when to try again.
+type retryAfterer interface{ RetryAfter() time.Duration }
+
+func retryAfterSeconds(err error) int {
+	var after retryAfterer
+	if errors.As(err, &after) && after.RetryAfter() > 0 {
+		return int(math.Ceil(after.RetryAfter().Seconds()))
+	}
+	return 5 // what clients of Bitbucket assume where it does not say
+}
+
+// writeJSON writes v as JSON.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // fails only when the client has gone
+	return nil
+}
