@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAURLOfAMegabyteInTheRequestLine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := startServer(dir, ownEnvironment(dir), "--data", "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.stop(interrupt) })
+	for size, want := range map[int]int{20 << 10: http.StatusBadRequest, 1 << 20: http.StatusRequestHeaderFieldsTooLarge} {
+		// The greater one is refused before the API sees it, so the contract has no word on it.
+		response, err := testClient.Get(s.url + "/api/v1/resolve?url=https://bitbucket.example.com/" + strings.Repeat("a", size)) //nolint:noctx // the client has a timeout
+		if err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%d bytes: status %d, want %d", size, response.StatusCode, want)
+		}
+	}
+	if response, body, err := call(http.MethodGet, s.url+"/healthz", "", nil); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("afterwards: %v %s", err, body)
+	}
+}
+
+// The configuration file is changed while the server runs: from good to bad, gone, and to
+// good again. Only what is good counts, and no secret of a bad one is in the log.
+func TestABrokenConfigurationFileNeverTakesEffect(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	env := ownEnvironment(dir)
+	double, ready, err := startBitbucket(dir, env, "-world", "demo", "-version", "6.10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = double.stop(interrupt) })
+	file := filepath.Join(dir, "signpost.jsonc")
+	good := func(primary string) {
+		t.Helper()
+		if err := writeConfig(file, configJSON{
+			PrimaryURL:      primary,
+			BitbucketServer: []connectionJSON{connectionJSON{URL: ready.Servers[0].URL}.as(ready.Accounts["admin"])},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good("https://first.example.com")
+	s, err := startServer(dir, env, "--data", "data", "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.stop(interrupt) })
+	waitForMirrors(t, s, ready.Samples)
+	page := ready.Samples[0].URL
+	linksTo := func(primary string) error {
+		response, body, err := call(http.MethodGet, s.url+"/api/v1/resolve?url="+url.QueryEscape(page), "", nil)
+		if err == nil && (response.StatusCode != http.StatusOK || !strings.Contains(body, primary)) {
+			err = fmt.Errorf("status %d, no link to %s: %s", response.StatusCode, primary, body)
+		}
+		return err
+	}
+	logs := func(text string) {
+		t.Helper()
+		if err := eventually(func() error {
+			if !strings.Contains(s.stderr.String(), text) {
+				return fmt.Errorf("the log does not have %q:\n%s", text, s.stderr)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := linksTo("https://first.example.com/"); err != nil {
+			t.Error(err)
+		}
+	}
+	for text, says := range map[string]string{
+		`{"primaryURL": "https://sourcegraph.com", "pasword": "canary-of-a-bad-file"}`:                                                               "must be your own Sourcegraph instance",
+		`{"primaryURL": "https://second.example.com", "bitbucketServer": [{"url": "https://b.example", "token": "env:SIGNPOST_TEST_IS_NOT_SET"}]`:    "is missing",
+		`{"primaryURL": "https://second.example.com", "bitbucketServer": [{"url": "https://b.example", "token": "env:SIGNPOST_TEST_IS_NOT_SET"}]}  `: "SIGNPOST_TEST_IS_NOT_SET",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		logs(says)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	logs("no such file")
+	good("https://third.example.com")
+	if err := eventually(func() error { return linksTo("https://third.example.com/") }); err != nil {
+		t.Fatal(err)
+	}
+	account := ready.Accounts["admin"]
+	checkDataFolder(t, filepath.Join(dir, "data"), s.stderr.String(), account.Token, account.Password, "canary-of-a-bad-file")
+}
