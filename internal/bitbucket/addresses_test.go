@@ -129,6 +129,8 @@ func TestParseURLReadsCloneAddresses(t *testing.T) {
 		"scp":                          "git@bitbucket.example.com:~u/r.x.git",
 		"scp with a port":              "git@bitbucket.example.com:7999/~u/r.x.git",
 		"scp with a port and a slash":  "git@bitbucket.example.com:7999/~u/r.x/",
+		"scp with runs of slashes":     "git@bitbucket.example.com:7999//~u//r.x.git//",
+		"scp with a port and noise":    "git@bitbucket.example.com:7999/~u/r.x.git?a/b#c",
 		"scp with another user's name": "u-1.x@BITBUCKET.example.com.:~u/r.x.git",
 	} {
 		t.Run(name, func(t *testing.T) {

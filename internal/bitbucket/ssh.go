@@ -13,7 +13,11 @@ func (s *Servers) parseSSH(location *Location, rest string) error {
 	if _, err = portNumber(port); err != nil {
 		return errInvalidHost
 	}
-	return s.parseClone(location, host, path)
+	clean, err := cleanClonePath(path)
+	if err != nil {
+		return err
+	}
+	return s.parseClone(location, host, path, clean)
 }
 
 // parseSCP reads user@host:key/slug.git and user@host:port/key/slug.git. Without a user
@@ -33,25 +37,31 @@ func (s *Servers) parseSCP(location *Location, raw string) error {
 		return errScheme
 	}
 	host, path := rest[:colon], "/"+rest[colon+1:]
-	// git takes it for a path on the server; Bitbucket has no repository at /7999/key/slug.
-	if first, after := shift(path); isNumber(first) && strings.Count(strings.TrimSuffix(after, "/"), "/") == 2 {
-		path = after
+	clean, err := cleanClonePath(path)
+	if err != nil {
+		return err
 	}
-	return s.parseClone(location, host, path)
+	// git takes it for a path on the server; Bitbucket has no repository at /7999/key/slug.
+	if first, after := shift(clean); isNumber(first) && strings.Count(strings.TrimSuffix(after, "/"), "/") == 2 {
+		clean = after
+	}
+	return s.parseClone(location, host, path, clean)
 }
 
-// parseClone reads the path of a clone address, and finds the servers of its host name.
-func (s *Servers) parseClone(location *Location, host, path string) error {
+// cleanClonePath is cleanPath for a clone address, without what follows the path.
+func cleanClonePath(path string) (string, error) {
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		path = path[:i]
+	}
+	return cleanPath(path)
+}
+
+// parseClone reads the clean path of a clone address, and finds the servers of its host
+// name. The path as it was written is for the error only.
+func (s *Servers) parseClone(location *Location, host, path, clean string) error {
 	name, err := normalHostName(host)
 	if err != nil {
 		return errInvalidHost
-	}
-	clean := path
-	if i := strings.IndexAny(path, "?#"); i >= 0 {
-		clean = path[:i]
-	}
-	if clean, err = cleanPath(clean); err != nil {
-		return err
 	}
 	servers := s.names[name]
 	if len(servers) == 0 {
