@@ -63,3 +63,24 @@ func TestABranchWithANameThatGitReadsOtherwiseKeepsItsFullName(t *testing.T) {
 		}
 	}
 }
+
+func TestATagThatIsCalledAfterADateIsNoShortHash(t *testing.T) {
+	t.Parallel()
+	w := linkWorld()
+	w.repos[repoID].refs["refs/tags/20240131"] = hashV10
+	r := newTestResolver(t, w)
+	for page, want := range map[string]string{
+		"/commits/20240131":                              "/-/commit/" + hashV10,
+		"/commits/20240131?since=v1":                     "/-/compare/v1..." + hashV10,
+		"/diff/cmd/a.go?until=20240131":                  "@20240131/-/commits/cmd/a.go",
+		"/commits/12345678":                              "/-/commit/12345678",
+		"/commits/12345678ABCDEF":                        "/-/commit/12345678ABCDEF", // unknown to this mirror
+		"/diff/cmd/a.go?until=12345678":                  "/-/commit/12345678",
+		"/diff/cmd/a.go?until=" + hashFrom:               "/-/commit/" + hashFrom,
+		"/diff/cmd/a.go?until=refs/pull-requests/7/from": "@" + hashFrom + "/-/commits/cmd/a.go",
+	} {
+		if got := mustResolve(t, r, repoURL+page).Link.URL; !strings.HasSuffix(got, "/PRJ/repo"+want) {
+			t.Errorf("%s: %s, want it to end in %s", page, got, want)
+		}
+	}
+}

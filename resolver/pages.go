@@ -93,7 +93,7 @@ func (d *draft) buildCommit(ctx context.Context) error {
 		return err
 	}
 	// The page is that of a commit, also where a ref names it; a short hash stays as it is.
-	if rev.commit != "" && !isHash(rev.asked) {
+	if rev.commit != "" && !rev.isHash() {
 		rev.name = rev.commit
 	}
 	if d.page.Since != "" {
@@ -135,7 +135,7 @@ func (d *draft) buildDiff(ctx context.Context) error {
 		}
 		d.inexact("Sourcegraph has no page for the diff of a file, so this is the whole comparison.")
 		d.showCompare(since, rev)
-	case isHash(d.page.Revision):
+	case rev.asked == d.page.Revision && rev.isHash(): // and no ref of a pull request
 		d.inexact("Sourcegraph has no page for the diff of a file, so this is the whole commit.")
 		d.showCommit(rev)
 	default:

@@ -120,6 +120,13 @@ func cutPullRequestRef(rest string) (number int64, side string, ok bool) {
 	return number, side, err == nil && number > 0 && digits[0] != '+'
 }
 
+// isHash tells whether a hash was asked for. What looks like a short one is none where the
+// mirror has a branch or tag of that name: tags are called after dates, such as 20240131.
+func (r revision) isHash() bool {
+	return isFullHash(r.asked) ||
+		isHash(r.asked) && (r.commit == "" || strings.HasPrefix(r.commit, strings.ToLower(r.asked)))
+}
+
 // isHash tells whether a revision is a full hash, or a short one of at least 7 digits.
 func isHash(rev string) bool {
 	return 7 <= len(rev) && len(rev) <= 40 && strings.Trim(rev, "0123456789abcdefABCDEF") == ""
