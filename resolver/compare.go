@@ -42,8 +42,12 @@ func (d *draft) buildCompare(ctx context.Context) error {
 func (d *draft) showCompare(base, head revision) {
 	d.show(kindCompare, d.primary().CompareURL(d.repo, base.name, head.name))
 	d.link.Revision, d.link.Commit = head.name, head.commit
-	if base.commit != "" && head.commit != "" {
-		d.also(kindPermalink, d.primary().CompareURL(d.repo, base.commit, head.commit))
+	from := base.commit
+	if from == "" && isFullHash(base.name) { // it stays what it is, also where no mirror has it
+		from = base.name
+	}
+	if from != "" && head.commit != "" {
+		d.also(kindPermalink, d.primary().CompareURL(d.repo, from, head.commit))
 	}
 	d.alsoRepository()
 }

@@ -84,3 +84,22 @@ func TestATagThatIsCalledAfterADateIsNoShortHash(t *testing.T) {
 		}
 	}
 }
+
+func TestAComparisonWithAnUnknownHashHasAPermalink(t *testing.T) {
+	t.Parallel()
+	w := linkWorld()
+	w.repos[repoID].refs["refs/heads/from"] = hashFrom // the target of the pull request is not fetched yet
+	r := newTestResolver(t, w)
+	for page, want := range map[string]string{
+		"/commits/" + hashMain + "?since=" + hashTo:                       "/-/compare/" + hashTo + "..." + hashMain,
+		"/compare/diff?sourceBranch=feature/x&targetBranch=" + hashTo:     "/-/compare/" + hashTo + "..." + hashFeature,
+		"/pull-requests/7/overview":                                       "/-/compare/" + hashTo + "..." + hashFrom,
+		"/compare/diff?sourceBranch=feature/x&targetBranch=just-pushed":   "", // a name may move
+		"/compare/diff?sourceBranch=just-pushed&targetBranch=" + hashMain: "",
+	} {
+		link := mustResolve(t, r, repoURL+page).Link
+		if got := link.Links[kindPermalink]; !strings.HasSuffix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: permalink %q beside the commit %q, want it to end in %q", page, got, link.Commit, want)
+		}
+	}
+}
