@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/gorilla/mux"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 func (s *Server) registerHealthRoutes(r *mux.Router) {
@@ -26,12 +25,4 @@ func (s *Server) handleReady(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, http.StatusServiceUnavailable, Health{Status: NotReady, Reasons: reasons})
 	}
 	return writeJSON(w, http.StatusOK, Health{Status: Ok})
-}
-
-func (s *Server) registerMetricsRoutes(r *mux.Router) {
-	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry, MaxRequestsInFlight: 4, Timeout: s.timeout})
-	s.handle(r, "metrics", "/metrics", http.MethodGet, func(w http.ResponseWriter, r *http.Request) error {
-		metrics.ServeHTTP(w, r)
-		return nil
-	})
 }

@@ -21,6 +21,7 @@ var (
 	errUnauthorized         = errors.New("admin token missing or wrong")
 	errAdminTokenNotSet     = errors.New("no admin token is set")
 	errTooManyAttempts      = errors.New("too many refused admin tokens")
+	errTooManyScrapes       = errors.New("too many scrapes at a time")
 	errMissingURL           = errors.New("the url parameter is missing or empty")
 	errPreconditionRequired = errors.New("If-Match is missing")
 	errTooLarge             = errors.New("the body is too large")
@@ -55,6 +56,7 @@ var problems = []struct {
 	{resolver.ErrPullRequestNotFound, Problem{Status: 404, Code: PullRequestNotFound, Title: "Pull request not found", Detail: "The repository has no such pull request."}},
 	{bitbucket.ErrRateLimited, Problem{Status: 429, Code: RateLimited, Title: "Rate limited", Detail: "Bitbucket limits the rate of requests at the moment. Try again later."}},
 	{errTooManyAttempts, Problem{Status: 429, Code: RateLimited, Title: "Rate limited", Detail: "Too many requests with a wrong admin token. Try again later."}},
+	{errTooManyScrapes, Problem{Status: 429, Code: RateLimited, Title: "Rate limited", Detail: "Too many others read the metrics at the moment. Try again later."}},
 	{resolver.ErrBitbucketTimeout, Problem{Status: 504, Code: BitbucketUnavailable, Title: "Bitbucket is too slow", Detail: "This answer needs Bitbucket, and it did not answer in time. Try again later."}},
 	{resolver.ErrBitbucketUnavailable, Problem{Status: 502, Code: BitbucketUnavailable, Title: "Bitbucket is not available", Detail: "This answer needs Bitbucket, and Bitbucket failed. Try again later; the log of the server says more."}},
 	{context.DeadlineExceeded, Problem{Status: 504, Code: BitbucketUnavailable, Title: "Too slow", Detail: "The answer took too long. Try again later."}},
