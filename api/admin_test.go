@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/signpost/api"
 	"example.com/signpost/internal/siteconfig"
@@ -207,5 +208,24 @@ func TestSchemaAndContractAreServed(t *testing.T) {
 	}
 	if a := ask(t, w.handler, get("/api/v1/openapi.yaml")); a.StatusCode != 200 || !strings.HasPrefix(string(a.body), "openapi: 3.1") {
 		t.Errorf("contract: %d %.40s", a.StatusCode, a.body)
+	}
+}
+
+func TestASlowStoreIsAProblem(t *testing.T) {
+	t.Parallel()
+	for name, request := range adminRequests() {
+		if name == "GET primary-url" { // it reads no text
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil, func(o *api.Options) { o.Timeout = time.Millisecond })
+			w.config.slow = true
+			a := ask(t, w.handler, asAdmin(request()))
+			wantProblem(t, a, 504, api.BitbucketUnavailable)
+			if a.Header.Get("ETag") != "" {
+				t.Errorf("ETag %s beside the problem", a.Header.Get("ETag"))
+			}
+		})
 	}
 }

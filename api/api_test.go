@@ -43,6 +43,7 @@ type fakeConfiguration struct {
 	version  int64
 	config   *siteconfig.Config
 	readOnly bool
+	slow     bool // reading a text takes longer than anybody waits
 }
 
 func newFakeConfiguration(t *testing.T, text string) *fakeConfiguration {
@@ -61,18 +62,28 @@ func (f *fakeConfiguration) Current() *siteconfig.Config {
 	return f.config
 }
 
-func (f *fakeConfiguration) Text(context.Context) (siteconfig.StoredVersion, error) {
+func (f *fakeConfiguration) Text(ctx context.Context) (siteconfig.StoredVersion, error) {
+	if f.slow {
+		<-ctx.Done()
+		return siteconfig.StoredVersion{}, ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return siteconfig.StoredVersion{Version: f.version, Text: f.text}, nil
 }
 
-func (f *fakeConfiguration) Check(_ context.Context, text string) (siteconfig.Problems, error) {
+func (f *fakeConfiguration) Check(ctx context.Context, text string) (siteconfig.Problems, error) {
+	if _, err := f.Text(ctx); err != nil {
+		return nil, err
+	}
 	_, problems := siteconfig.Check(text, siteconfig.CheckOptions{})
 	return problems, nil
 }
 
-func (f *fakeConfiguration) Put(_ context.Context, text string, expected int64, _ string) (*siteconfig.Config, siteconfig.Problems, error) {
+func (f *fakeConfiguration) Put(ctx context.Context, text string, expected int64, _ string) (*siteconfig.Config, siteconfig.Problems, error) {
+	if _, err := f.Text(ctx); err != nil {
+		return nil, nil, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.readOnly {

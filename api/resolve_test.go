@@ -210,11 +210,12 @@ func TestPanicsBecomeProblems(t *testing.T) {
 	w := newWorld(t, func(context.Context, string) (resolver.Result, error) { panic("secret of the house") })
 	for name, r := range map[string]*http.Request{
 		"one":   get(resolvePath(fileURL)),
+		"go":    get("/go?url=" + url.QueryEscape(fileURL)),
 		"batch": send(http.MethodPost, "/api/v1/resolve", `{"urls":["x"]}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, w.handler, r)
-			if name == "one" {
+			if name != "batch" {
 				wantProblem(t, a, 500, api.InternalError)
 			} else if a.StatusCode != 200 || !strings.Contains(string(a.body), "internal_error") {
 				t.Errorf("got %d %s", a.StatusCode, a.body)
