@@ -151,6 +151,40 @@ func TestAWaiterLeavesAndTheFlightGoesOn(t *testing.T) {
 	})
 }
 
+func TestNothingIsBegunForACallerWhoHasLeft(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{
+		"a pull request": pullURL,
+		"a repository":   "https://bitbucket.example.com/projects/NOPE/repos/nope",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := linkWorld()
+				r := newTestResolver(t, w)
+				gone, leave := context.WithCancel(t.Context())
+				leave()
+				late, cancel := context.WithTimeout(t.Context(), -1)
+				defer cancel()
+				for ctx, want := range map[context.Context]error{gone: context.Canceled, late: ErrBitbucketTimeout} {
+					if _, err := r.Resolve(ctx, url); !errors.Is(err, want) {
+						t.Errorf("error %v, want %v", err, want)
+					}
+				}
+				synctest.Wait()
+				if n := w.bitbucketCalls.Load() + w.lookupCalls.Load() + w.mirrorCalls.Load(); n != 0 {
+					t.Errorf("%d questions for nobody", n)
+				}
+				mustResolve(t, r, fileURL)
+				mustResolve(t, r, fileURL)
+				if result, err := r.Resolve(gone, fileURL); err != nil || !result.Hit {
+					t.Errorf("what is in memory costs nothing: %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestBitbucketIsTooSlow(t *testing.T) {
 	t.Parallel()
 	hang := func(ctx context.Context) error {

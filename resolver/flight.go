@@ -28,8 +28,13 @@ const flightGrace = time.Second
 // fly returns what work returns. Callers with the same key share one run of it, which has
 // timeout and is not canceled with any of them. Each waits no longer than its own
 // context allows: its error is then that of the context, and when the time is up, ErrBitbucketTimeout too.
-// A panic of work is an error, so that a damaged mirror does not end the program.
+// For who does not wait any more nothing is begun: a batch goes on after its client has
+// gone. A panic of work is an error, so that a damaged mirror does not end the program.
 func fly[T any](ctx context.Context, f *flights, key string, timeout time.Duration, work func(context.Context) (T, error)) (T, error) {
+	var none T
+	if err := notWaiting(ctx); err != nil {
+		return none, err
+	}
 	mine := false // written by the flight that this call starts, read after its end only
 	done := f.group.DoChan(key, func() (result any, err error) {
 		mine = true
@@ -45,7 +50,6 @@ func fly[T any](ctx context.Context, f *flights, key string, timeout time.Durati
 	})
 	givenUp := time.NewTimer(timeout + flightGrace)
 	defer givenUp.Stop()
-	var none T
 	select {
 	case landed := <-done:
 		if !mine {
@@ -56,12 +60,18 @@ func fly[T any](ctx context.Context, f *flights, key string, timeout time.Durati
 		}
 		return landed.Val.(T), nil
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return none, fmt.Errorf("%w: %w", ErrBitbucketTimeout, ctx.Err())
-		}
-		return none, ctx.Err()
+		return none, notWaiting(ctx)
 	case <-givenUp.C:
 		f.group.Forget(key)
 		return none, fmt.Errorf("%w: gave up after %v", ErrBitbucketTimeout, timeout+flightGrace)
 	}
+}
+
+// notWaiting returns why a caller has stopped waiting, nil while it waits.
+func notWaiting(ctx context.Context) error {
+	err := ctx.Err()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", ErrBitbucketTimeout, err)
+	}
+	return err
 }
