@@ -229,3 +229,33 @@ func TestASlowStoreIsAProblem(t *testing.T) {
 		})
 	}
 }
+
+func TestAPrimaryURLThatIsOvertakenIsSetInTheNewText(t *testing.T) {
+	t.Parallel()
+	const body = `{"primaryURL":"https://code.example.com"}`
+	overtake := func(f *fakeConfiguration) {
+		f.text = strings.Replace(f.text, "// of the bot", "// of somebody else", 1)
+		f.version++
+	}
+	w := newWorld(t, nil)
+	w.config.overtake = overtake
+	a := ask(t, w.handler, asAdmin(send(http.MethodPut, "/api/v1/primary-url", body)))
+	if a.StatusCode != 200 || a.Header.Get("ETag") != `"3"` {
+		t.Errorf("got %d, ETag %s: %s", a.StatusCode, a.Header.Get("ETag"), a.body)
+	}
+	if got := w.config.text; !strings.Contains(got, "code.example.com") || !strings.Contains(got, "// of somebody else") {
+		t.Errorf("a change was lost:\n%s", got)
+	}
+
+	w = newWorld(t, nil)
+	w.config.overtake = overtake
+	a = ask(t, w.handler, asAdmin(send(http.MethodPut, "/api/v1/primary-url", body, "If-Match", `"1"`)))
+	wantProblem(t, a, 412, api.Conflict)
+	if got := w.config.Current().Primary.String(); got != primary {
+		t.Errorf("the primary URL became %s in a text that its editor had not seen", got)
+	}
+	wantProblem(t, ask(t, w.handler, asAdmin(send(http.MethodPut, "/api/v1/primary-url", body, "If-Match", `"1"`))), 412, api.Conflict)
+	if a := ask(t, w.handler, asAdmin(get("/api/v1/primary-url"))); a.Header.Get("ETag") != `"1"` {
+		t.Errorf("ETag %s of what is in effect", a.Header.Get("ETag"))
+	}
+}

@@ -43,7 +43,8 @@ type fakeConfiguration struct {
 	version  int64
 	config   *siteconfig.Config
 	readOnly bool
-	slow     bool // reading a text takes longer than anybody waits
+	overtake func(f *fakeConfiguration) // somebody else's change, just before a Put
+	slow     bool                       // reading a text takes longer than anybody waits
 }
 
 func newFakeConfiguration(t *testing.T, text string) *fakeConfiguration {
@@ -88,6 +89,10 @@ func (f *fakeConfiguration) Put(ctx context.Context, text string, expected int64
 	defer f.mu.Unlock()
 	if f.readOnly {
 		return nil, nil, siteconfig.ErrReadOnly
+	}
+	if f.overtake != nil {
+		f.overtake(f)
+		f.overtake = nil
 	}
 	if expected != f.version {
 		return nil, nil, siteconfig.ErrConflict

@@ -49,6 +49,34 @@ func TestHeadIsAnswered(t *testing.T) {
 	}
 }
 
+func TestWhatMayChangeAtOnceIsNotStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(_ context.Context, raw string) (resolver.Result, error) {
+		if raw == "none" {
+			return resolver.Result{}, resolver.ErrRepositoryNotFound
+		}
+		return linkTo("/x"), nil
+	})
+	for name, r := range map[string]*http.Request{
+		"a problem":         get("/api/v1/resolve?url=none"),
+		"a batch":           send(http.MethodPost, "/api/v1/resolve", `{"urls":["x"]}`),
+		"a redirect":        get("/go?url=x"),
+		"a page":            get("/go?url=none"),
+		"the primary URL":   asAdmin(get("/api/v1/primary-url")),
+		"the site config":   asAdmin(get("/api/v1/site-config")),
+		"a refused admin":   get("/api/v1/site-config"),
+		"a check":           asAdmin(send(http.MethodPost, "/api/v1/site-config/check", "{}")),
+		"health":            get("/healthz"),
+		"readiness":         get("/readyz"),
+		"an unknown path":   get("/nothing"),
+		"an unknown method": httptest.NewRequest(http.MethodDelete, "/go", nil),
+	} {
+		if got := ask(t, w.handler, r).Header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%s: Cache-Control %q", name, got)
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	var reasons []string

@@ -533,3 +533,63 @@ func TestTheGuardRefusesLinksOutsideThePrimaryURL(t *testing.T) {
 		t.Errorf("without a primary URL: %v", err)
 	}
 }
+
+// No link can hold a repository that is called "..": browsers would leave the primary's path.
+func TestARepositoryThatNoLinkCanHoldHasNone(t *testing.T) {
+	t.Parallel()
+	var log testLog
+	w := linkWorld()
+	r := newTestResolver(t, w, func(o *Options) { o.Logger = log.logger() })
+	odd := bitbucket.Address{Key: "PRJ", Slug: "odd"}
+	r.UpdateIndex([]Entry{entryAt(79, "PRJ", "..", odd)}, nil)
+	for _, page := range []string{"", "/branches", "/commits/main", "/compare?sourceBranch=main"} {
+		wantError(t, r, "https://bitbucket.example.com/projects/PRJ/repos/odd"+page, errForeignLink)
+	}
+	if !strings.Contains(log.String(), "refused a link") {
+		t.Errorf("nobody is told: %s", log.String())
+	}
+}
+
+func TestALookupThatFindsARepositoryOfAnotherConnectionFoundNothing(t *testing.T) {
+	t.Parallel()
+	w := linkWorld()
+	w.find = func(context.Context, string, bitbucket.Address) (Entry, error) {
+		return Entry{ID: bitbucket.RepoID{Connection: "two", Number: 1}, Address: bitbucket.Address{Key: "TEAM", Slug: "service"}}, nil
+	}
+	wantError(t, newTestResolver(t, w), "https://bitbucket.example.com/projects/A/repos/b", ErrRepositoryNotFound)
+}
+
+// Each pair differs in one thing that is part of the key of the cache.
+func TestPagesThatDifferDoNotShareAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, pair := range [][2]string{
+		{"/browse?at=main", "/browse?at=v1.0"},
+		{"/browse/nope", "/browse/nope/"},
+		{"/browse/cmd", "/browse/docs"},
+		{"/browse/cmd/a.go#1", "/browse/cmd/a.go#1-2"},
+		{"/browse/cmd/a.go#1", "/browse/cmd/a.go#1,2"},
+		{"/browse", "/settings"},
+		{"/diff/cmd/a.go?at=main", "/diff/cmd/a.go?until=main"},
+		{"/diff/cmd/a.go?until=main", "/diff/cmd/a.go?until=main&since=v1"},
+		{"/commits/main", "/commits/v1.0"},
+		{"/commits/main", "/commits/main?since=v1.0"},
+		{"/commits/main", "/commits/main#cmd/a.go"},
+		{"/compare?sourceBranch=main", "/compare?sourceBranch=main&targetBranch=v1.0"},
+		{"/compare?sourceBranch=main", "/compare?sourceBranch=main&targetRepoId=9"},
+		{"/compare?sourceBranch=main&targetRepoId=8", "/compare?sourceBranch=v1&targetRepoId=8"},
+		{"/pull-requests/7", "/pull-requests/8"},
+		{"/pull-requests/7#cmd/a.go", "/pull-requests/7#README.md"},
+		{"/pull-requests/7#cmd/a.go?t=3", "/pull-requests/7#cmd/a.go?f=3"},
+		{"/pull-requests/7#cmd/a.go?t=3", "/pull-requests/7#cmd/a.go?t=4"},
+		{"/branches", "/tags"},
+	} {
+		t.Run(pair[0]+" and "+pair[1], func(t *testing.T) {
+			t.Parallel()
+			r := newTestResolver(t, linkWorld())
+			first, second := mustResolve(t, r, repoURL+pair[0]), mustResolve(t, r, repoURL+pair[1])
+			if second.Hit || string(first.JSON) == string(second.JSON) {
+				t.Errorf("they share %s", second.JSON)
+			}
+		})
+	}
+}

@@ -364,3 +364,69 @@ func TestAnAnswerAtTheOldAddressIsNotTakenForTheNewOne(t *testing.T) {
 		t.Errorf("after the rename: %s, want a link to NEW/repo with %s", got, hashFork)
 	}
 }
+
+func TestAPullRequestThatIsOpenedIsFoundAtOnce(t *testing.T) {
+	t.Parallel()
+	w := linkWorld()
+	r := newTestResolver(t, w)
+	url := repoURL + "/pull-requests/9"
+	wantError(t, r, url, ErrPullRequestNotFound)
+	w.repos[repoID].pulls[9] = w.repos[repoID].pulls[7]
+	r.PullRequestsChanged(repoID)
+	mustResolve(t, r, url)
+}
+
+func TestAPullRequestThatChangesWhileItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := linkWorld()
+		asked, proceed := make(chan struct{}), make(chan struct{})
+		calls := 0
+		w.pull = func(context.Context, bitbucket.RepoID, int64) (bitbucket.PullRequest, error) {
+			calls++
+			from := hashFork
+			if calls == 1 { // the answer from before the push comes late
+				close(asked)
+				<-proceed
+				from = hashFrom
+			}
+			return bitbucket.PullRequest{From: bitbucket.PullRequestRef{Commit: from}, To: bitbucket.PullRequestRef{Commit: hashTo}}, nil
+		}
+		r := newTestResolver(t, w)
+		before := make(chan string)
+		go func() {
+			result, err := r.Resolve(t.Context(), pullURL)
+			if err != nil {
+				t.Error(err)
+			}
+			before <- result.Link.URL
+		}()
+		<-asked
+		r.PullRequestsChanged(repoID)
+		after := make(chan string)
+		go func() {
+			result, err := r.Resolve(t.Context(), pullURL)
+			if err != nil {
+				t.Error(err)
+			}
+			after <- result.Link.URL
+		}()
+		synctest.Wait()
+		close(proceed)
+		for range 2 {
+			select {
+			case got := <-before:
+				if !strings.Contains(got, hashFrom) {
+					t.Errorf("the one that began before: %s", got)
+				}
+			case got := <-after:
+				if !strings.Contains(got, hashFork) {
+					t.Errorf("the one that began after the event: %s, want %s in it", got, hashFork)
+				}
+			}
+		}
+		if got := mustResolve(t, r, pullURL).Link.URL; !strings.Contains(got, hashFork) {
+			t.Errorf("afterwards: %s, want %s in it", got, hashFork)
+		}
+	})
+}

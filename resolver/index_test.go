@@ -56,6 +56,15 @@ func TestIndexPrefersAPresentAddress(t *testing.T) {
 	wantFound(t, ix, "old", "a", 1)
 }
 
+func TestIndexKeepsAFormerAddressThatAnotherHadLater(t *testing.T) {
+	t.Parallel()
+	former := bitbucket.Address{Key: "OLD", Slug: "a"}
+	ix := newIndex([]Entry{entryAt(1, "NEW", "a", former), entryAt(2, "NEW", "b", former)})
+	wantFound(t, ix, "old", "a", 2)
+	ix, _ = ix.with(nil, []bitbucket.RepoID{{Connection: "one", Number: 1}})
+	wantFound(t, ix, "old", "a", 2)
+}
+
 func TestIndexWithChanges(t *testing.T) {
 	t.Parallel()
 	first := newIndex([]Entry{entryAt(1, "PRJ", "a"), entryAt(2, "PRJ", "b")})
