@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
@@ -27,6 +28,9 @@ import (
 // in the log. A failure of Bitbucket wraps a sentinel of package bitbucket; with a Retry-After it also has a
 // method RetryAfter() time.Duration. An ended context gives its error.
 func (m *Mirrors) Fetch(ctx context.Context, request syncer.FetchRequest) (syncer.FetchResult, error) {
+	// go-git leaves an answer open that it cannot read; its connection ends with this context.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	w, unlock, err := m.lockWriter(ctx, request.Repo)
 	if err != nil {
 		return syncer.FetchResult{}, fmt.Errorf("fetch %s: %w", request.Repo, err)
@@ -154,10 +158,10 @@ func (f *fetch) bring(ctx context.Context, have, want *refTable, same bool) erro
 // clone makes the mirror in stage and renames it into its place.
 func (f *fetch) clone(ctx context.Context, stage string, want *refTable) error {
 	if wants := distinct(want.refs); len(wants) > 0 {
-		objects := openObjects(stage)
+		objects := openStage(stage)
 		err := f.receivePack(ctx, objects, wants, nil, f.request.Progress)
 		if err == nil {
-			err = checkReceived(wants, objects)
+			err = checkReceived(wants, objects.Storage)
 		}
 		if err = errors.Join(err, objects.Close()); err != nil {
 			return err
@@ -204,10 +208,10 @@ func (f *fetch) update(ctx context.Context, stage string, have, want *refTable) 
 	if len(wants) == 0 {
 		return stopped(ctx)
 	}
-	staged := openObjects(stage)
+	staged := openStage(stage)
 	err = f.receivePack(ctx, staged, wants, havesOf(mirror, have, want), f.request.Progress)
 	if err == nil {
-		err = checkReceived(wants, staged, mirror)
+		err = checkReceived(wants, staged.Storage, mirror)
 	}
 	if err = errors.Join(err, staged.Close()); err != nil {
 		return err
@@ -237,8 +241,10 @@ func initBare(dir string) error {
 }
 
 // openObjects opens the objects of a repository for the length of a fetch.
-func openObjects(dir string) *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(8*cache.MiByte),
+func openObjects(dir string) *filesystem.Storage { return openObjectsOn(osfs.New(dir)) }
+
+func openObjectsOn(files billy.Filesystem) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(files, cache.NewObjectLRU(8*cache.MiByte),
 		filesystem.Options{MaxOpenDescriptors: maxOpenPacks})
 }
 
