@@ -109,31 +109,63 @@ func TestFaultsHappen(t *testing.T) {
 func TestAnswersThatNeverEnd(t *testing.T) {
 	t.Parallel()
 	s := start(t, bitbuckettest.Options{})
-	for _, effect := range []bitbuckettest.Effect{bitbuckettest.EffectHang, bitbuckettest.EffectStall} {
-		remove := s.Fault(bitbuckettest.Fault{Effect: effect})
+	t.Run("one that never begins", func(t *testing.T) {
+		remove := s.Fault(bitbuckettest.Fault{Effect: bitbuckettest.EffectHang})
+		defer remove()
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		_, _, body, err := try(ctx, t, s, repos)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || (body != "") != (effect == bitbuckettest.EffectStall) {
-			t.Errorf("%s: %q %v", effect, body, err)
+		defer cancel()
+		if status, _, body, err := try(ctx, t, s, repos); status != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%d %q %v", status, body, err)
 		}
-		remove()
+	})
+	t.Run("one that stops in the middle", func(t *testing.T) {
+		remove := s.Fault(bitbuckettest.Fault{Effect: bitbuckettest.EffectStall})
+		defer remove()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		rest := begin(ctx, t, s)
+		time.AfterFunc(100*time.Millisecond, cancel) // nothing ends it before
+		if body, err := io.ReadAll(rest); !errors.Is(err, context.Canceled) || json.Valid(append([]byte("{"), body...)) {
+			t.Errorf("%q %v", body, err)
+		}
+	})
+	t.Run("one that the server is closed over", func(t *testing.T) {
+		s.Fault(bitbuckettest.Fault{Effect: bitbuckettest.EffectStall})
+		rest := begin(t.Context(), t, s)
+		done := make(chan error, 1)
+		go func() { _, err := io.ReadAll(rest); done <- err }()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case err := <-done:
+			if err == nil {
+				t.Error("the answer became whole")
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("an answer outlives the server")
+		}
+	})
+}
+
+// begin sends a GET and returns what follows the first byte of the answer, a brace, once that is there.
+func begin(ctx context.Context, t *testing.T, s *bitbuckettest.Server) (rest io.Reader) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+repos, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
 	}
-	// Close does not wait for those who hang.
-	s.Fault(bitbuckettest.Fault{Effect: bitbuckettest.EffectHang})
-	done := make(chan error, 1)
-	go func() {
-		_, _, _, err := try(context.Background(), t, s, repos)
-		done <- err
-	}()
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	req.SetBasicAuth("reader", "reader secret")
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
 	}
-	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Error("a request outlives the server")
+	t.Cleanup(func() { res.Body.Close() }) //nolint:errcheck // it is cut off
+	var first [1]byte
+	if _, err := io.ReadFull(res.Body, first[:]); err != nil || first[0] != '{' {
+		t.Fatalf("the first byte: %q %v", first, err)
 	}
+	return res.Body
 }
 
 func TestFaultsMatch(t *testing.T) {
