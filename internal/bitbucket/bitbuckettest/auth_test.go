@@ -2,6 +2,7 @@ package bitbuckettest_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -287,5 +288,27 @@ func TestRequestsAreRemembered(t *testing.T) {
 	s.ClearRequests()
 	if s.RequestCount() != 0 || len(s.Requests()) != 0 {
 		t.Error("the requests are still there")
+	}
+}
+
+// TestWhoHasTheAnswerFindsTheRequest reads answers that are too long for the server's buffers.
+func TestWhoHasTheAnswerFindsTheRequest(t *testing.T) {
+	t.Parallel()
+	s := start(t, bitbuckettest.Options{})
+	for i := range 50 {
+		if _, err := s.AddRepository(bitbuckettest.Repository{Project: "PRJ", Slug: fmt.Sprintf("r%d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 200 {
+		res := request(t, s, "/rest/api/1.0/repos?limit=100", asReader)
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests := s.Requests()
+		if len(requests) != i+1 || requests[i].Status != http.StatusOK || requests[i].Bytes != int64(len(body)) {
+			t.Fatalf("after answer %d of %d bytes, %d requests are remembered", i+1, len(body), len(requests))
+		}
 	}
 }

@@ -55,6 +55,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		record.Kind, record.Status, record.Bytes = c.kind, c.w.status, c.w.written
 		record.Authenticated, record.User = !c.caller.anonymous(), c.caller.name()
 		s.requests.add(record)
+		c.w.release()
 	}()
 
 	path, inside := strings.CutPrefix(r.URL.EscapedPath(), s.opts.ContextPath)
@@ -216,11 +217,13 @@ func (c *call) tomcatError(status int, title, message string) {
 		`<hr class="line" /><h3>Apache Tomcat</h3></body></html>`, status, title, status, title, html.EscapeString(message)))
 }
 
-// responseWriter counts what is sent, and cuts an answer off where a Fault says so.
+// responseWriter counts what is sent, and cuts an answer off where a Fault says so. It holds the
+// last byte back until the request is remembered: who has a whole answer finds it in Requests.
 type responseWriter struct {
 	http.ResponseWriter
 	status  int
 	written int64
+	held    []byte // the last byte, or none
 	limit   int    // bytes until cut is called; 0 for no limit, -1 for "not decided"
 	cut     func() // does not return
 }
@@ -241,6 +244,10 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if limit < 0 {
 		limit = 64
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	w.release()
 	if w.cut != nil && w.written+int64(len(p)) >= int64(limit) {
 		n, _ := w.ResponseWriter.Write(p[:max(0, int64(limit)-w.written)])
 		w.written += int64(n)
@@ -248,9 +255,22 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 		w.cut()
 		return n, errCut
 	}
-	n, err := w.ResponseWriter.Write(p)
+	last := len(p) - 1
+	n, err := w.ResponseWriter.Write(p[:last])
+	if err == nil {
+		w.held = append(w.held, p[last])
+		n++
+	}
 	w.written += int64(n)
 	return n, err
+}
+
+// release sends the byte that was held back.
+func (w *responseWriter) release() {
+	if len(w.held) > 0 {
+		_, _ = w.ResponseWriter.Write(w.held) // fails only when the client has gone; the next write says so
+		w.held = w.held[:0]
+	}
 }
 
 // Flush sends what is buffered.
