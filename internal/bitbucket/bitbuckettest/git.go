@@ -85,7 +85,7 @@ func (s *Server) ensure(r *repository) error {
 	// What git init writes (gitrepository-layout), without running git for each of many repositories.
 	config := "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n[gc]\n\tauto = 0\n" +
 		"[uploadpack]\n\tallowFilter = " + strconv.FormatBool(s.switches.partialClone) + "\n"
-	for name, content := range map[string]string{"HEAD": "ref: refs/heads/" + r.DefaultBranch + "\n", "config": config} {
+	for name, content := range map[string]string{"HEAD": "ref: refs/heads/" + s.defaultBranchOf(r) + "\n", "config": config} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(content), 0o600); err != nil {
 			return fmt.Errorf("bitbuckettest: %w", err)
 		}

@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -407,6 +409,41 @@ func TestHistoriesThatGitCannotHold(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// TestRepositoriesCanBeDeletedWhileTheyArePushedTo would never end if one waited for the other.
+func TestRepositoriesCanBeDeletedWhileTheyArePushedTo(t *testing.T) {
+	t.Parallel()
+	s := start(t, bitbuckettest.Options{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 20 {
+			address := fmt.Sprintf("PRJ/short-lived-%d", i)
+			if _, err := s.AddRepository(bitbuckettest.Repository{Project: "PRJ", Slug: strings.TrimPrefix(address, "PRJ/")}); err != nil {
+				t.Error(err)
+			}
+			var users sync.WaitGroup
+			users.Go(func() {
+				_, _ = s.Push(address, bitbuckettest.History{Commits: []bitbuckettest.Commit{{}}}) // comes too late, or not
+			})
+			users.Go(func() {
+				// Anything that takes as long as a push takes to begin.
+				if err := s.SetDefaultBranch("PRJ/app", fmt.Sprintf("b%d", i)); err != nil {
+					t.Error(err)
+				}
+				if err := s.Delete(address); err != nil {
+					t.Error(err)
+				}
+			})
+			users.Wait()
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("a deletion and a push wait for each other")
 	}
 }
 

@@ -38,7 +38,7 @@ type repository struct {
 	pulls   map[int64]*pullRequest
 
 	dir  string     // of the bare repository
-	git  sync.Mutex // one writer of dir
+	git  sync.Mutex // one writer of dir; taken before the server's mu, never after it
 	made bool       // dir is there; guarded by git
 }
 
@@ -165,11 +165,21 @@ func (s *Server) Rename(from, to string) error {
 
 // Delete removes a repository with what lies on disk. Its number is not given out again.
 func (s *Server) Delete(address string) error {
+	r, err := s.forget(address)
+	if err != nil {
+		return err
+	}
+	// Not with mu held: whoever holds the repository's git may wait for mu.
+	return removeRepository(r)
+}
+
+// forget takes a repository out of all that the server knows.
+func (s *Server) forget(address string) (*repository, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, err := s.repositoryAt(address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.repositories = slices.DeleteFunc(s.repositories, func(other *repository) bool { return other == r })
 	delete(s.byID, r.ID)
@@ -187,7 +197,7 @@ func (s *Server) Delete(address string) error {
 		}
 	}
 	s.sorted = nil
-	return removeRepository(r)
+	return r, nil
 }
 
 // Change edits the description of a repository in place: state, labels, archived, name,
