@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,7 +50,8 @@ func (f *fixture) startChild(t *testing.T) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(gitEnv(f.data), childEnv+"="+f.data, childEnv+"_URL="+f.origin.server.URL+originPath)
+	cmd.Env = append(gitEnv(f.data), childEnv+"="+f.data, childEnv+"_URL="+f.origin.server.URL+originPath,
+		"GORACE=atexit_sleep_ms=0") // else the race detector lets it live for another second
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -141,7 +143,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	f.origin.history()
 	f.fetch(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	for round := range 12 {
+	var whole time.Duration // from the first request to the end of a process that nobody kills
+	for round := range 13 {
 		before := refsOf(t, f.mirror())
 		noise := make([]byte, 1<<18)
 		for i := range noise {
@@ -152,12 +155,22 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		if round > 0 {
 			f.origin.git("update-ref", "-d", fmt.Sprintf("refs/heads/b%d", round-1))
 		}
+		// The time runs from the first request: how long a process takes to start says nothing.
+		asked := make(chan struct{})
+		first := sync.OnceFunc(func() { close(asked) })
+		f.origin.setFault(func(http.ResponseWriter, *http.Request) bool { first(); return false })
 		cmd := f.startChild(t)
-		ended := make(chan struct{})
-		timer := time.AfterFunc(time.Duration(random.IntN(120))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		waitFor(t, "the first request", asked)
+		start, ended := time.Now(), make(chan struct{})
+		if round > 0 {
+			time.AfterFunc(time.Duration(random.Int64N(int64(whole))), func() { _ = cmd.Process.Kill() })
+		}
 		go func() { _ = cmd.Wait(); close(ended) }()
 		waitFor(t, "the end of the process", ended)
-		timer.Stop()
+		if round == 0 {
+			whole = time.Since(start)
+		}
+		f.origin.setFault(nil)
 
 		f.reopen(t)
 		if refs := refsOf(t, f.mirror()); refs != before && refs != refsOf(t, f.origin.dir) {
