@@ -56,6 +56,7 @@ type fetch struct {
 	*writer
 	*remote
 	request *syncer.FetchRequest
+	cloned  bool // the mirror is new
 }
 
 func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
@@ -68,7 +69,6 @@ func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 		return syncer.FetchResult{}, err
 	}
 	result := syncer.FetchResult{
-		Cloned:        have == nil,
 		RefsDigest:    want.digest(),
 		DefaultBranch: want.defaultBranch(),
 		Empty:         len(want.refs) == 0,
@@ -85,7 +85,7 @@ func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 			return syncer.FetchResult{}, err
 		}
 	}
-	result.SizeBytes = f.size
+	result.Cloned, result.SizeBytes = f.cloned, f.size
 	return result, nil
 }
 
@@ -143,7 +143,12 @@ func (f *fetch) bring(ctx context.Context, have, want *refTable, same bool) erro
 	if have == nil {
 		return f.clone(ctx, stage, want)
 	}
-	if err := f.update(ctx, stage, have, want); err != nil {
+	err = f.update(ctx, stage, have, want)
+	if damage, ok := errors.AsType[*damagedError](err); ok {
+		f.log.WarnContext(ctx, "the mirror is damaged and is cloned anew", "repository", f.id, "err", damage.cause)
+		return f.clone(ctx, stage, want)
+	}
+	if err != nil {
 		return err
 	}
 	if same {
@@ -180,7 +185,7 @@ func (f *fetch) clone(ctx context.Context, stage string, want *refTable) error {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
-	// What is there is no repository, or f.have had found it: half of a folder that was being removed.
+	// What is there is damaged, or no repository: half of a folder that was being removed.
 	aside := stage + "-aside"
 	if err := os.Rename(f.dir, aside); err == nil {
 		defer func() { _ = os.RemoveAll(aside) }()
@@ -190,6 +195,7 @@ func (f *fetch) clone(ctx context.Context, stage string, want *refTable) error {
 	if err := os.Rename(stage, f.dir); err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
+	f.cloned = true
 	f.readers.renew(f.id)
 	if err := errors.Join(syncPath(parent), syncPath(f.root)); err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
@@ -197,11 +203,15 @@ func (f *fetch) clone(ctx context.Context, stage string, want *refTable) error {
 	return nil
 }
 
-// update receives what the mirror lacks into stage, and moves the pack into the mirror.
+// update receives what the mirror lacks into stage, and moves the pack into the mirror. A
+// *damagedError when the mirror's own indexes make no sense; nothing was received then.
 func (f *fetch) update(ctx context.Context, stage string, have, want *refTable) error {
 	mirror := openObjects(f.dir)
 	defer func() { _ = mirror.Close() }()
 	wants, err := lacking(mirror, distinct(want.refs))
+	if err != nil && !isLocal(err) {
+		return &damagedError{cause: err}
+	}
 	if err != nil {
 		return fmt.Errorf("read the objects of the mirror: %w", err)
 	}

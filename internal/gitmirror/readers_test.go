@@ -153,6 +153,53 @@ func TestFetchReplacesWhatIsNoRepository(t *testing.T) {
 	f.checkSame(t)
 }
 
+// TestFetchReplacesADamagedMirror keeps what can still be read until the new mirror is whole.
+func TestFetchReplacesADamagedMirror(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(index string) error{
+		"without an index":               os.Remove,
+		"with an empty index":            func(index string) error { return os.Truncate(index, 0) },
+		"with an index without its end":  func(index string) error { return os.Truncate(index, 1100) },
+		"with an index that is no index": func(index string) error { return os.WriteFile(index, []byte("what"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.origin.history()
+			f.fetch(t)
+			indexes, err := filepath.Glob(filepath.Join(f.mirror(), "objects", "pack", "*.idx"))
+			if err != nil || len(indexes) != 1 {
+				t.Fatalf("indexes %v, %v", indexes, err)
+			}
+			if err := damage(indexes[0]); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.ResolveRef(t.Context(), f.id, "main"); err == nil {
+				t.Fatal("the mirror is not damaged")
+			}
+			damaged := treeState(t, f.mirror())
+			commit := f.origin.commit("refs/heads/main", map[string]string{"new": "1"})
+
+			f.origin.cutPacks(200)
+			_, err = f.Fetch(t.Context(), f.request())
+			wantErr(t, err, bitbucket.ErrUnavailable)
+			if now := treeState(t, f.mirror()); now != damaged {
+				t.Errorf("after a fetch that failed:\n%s\nbefore:\n%s", now, damaged)
+			}
+			f.checkTmpEmpty(t)
+
+			f.origin.setWrap(nil)
+			if result := f.fetch(t); !result.Cloned || !result.Changed {
+				t.Errorf("result %+v", result)
+			}
+			f.checkSame(t)
+			if got, err := f.ResolveRef(t.Context(), f.id, "main"); err != nil || got != commit {
+				t.Errorf("ResolveRef: %q, %v", got, err)
+			}
+		})
+	}
+}
+
 // TestReadersAreBounded opens more repositories and handles than may stay open.
 func TestReadersAreBounded(t *testing.T) {
 	t.Parallel()
