@@ -306,7 +306,7 @@ func movePacks(stage, dir string) error {
 	if err := syncTree(from); err != nil {
 		return err
 	}
-	packs, err := filepath.Glob(filepath.Join(from, "pack-*.pack"))
+	packs, err := packFiles(stage, ".pack")
 	if err != nil {
 		return err
 	}

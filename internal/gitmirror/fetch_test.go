@@ -100,6 +100,27 @@ func TestFetchWithoutNewsWritesNothing(t *testing.T) {
 	})
 }
 
+func TestFetchIntoAFolderThatLooksLikeAPattern(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t)
+	o.history()
+	data := filepath.Join(t.TempDir(), "[data] *?{a,b}")
+	m, err := New(Options{Root: filepath.Join(data, "mirrors"), Tmp: filepath.Join(data, "tmp")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	f := &fixture{Mirrors: m, origin: o, data: data, id: bitbucket.RepoID{Connection: "bitbucket", Number: 42}}
+	f.fetch(t)
+	f.checkSame(t)
+	commit := o.commit("refs/heads/main", map[string]string{"new": "1"})
+	f.fetch(t)
+	f.checkSame(t)
+	if got, err := f.ResolveRef(t.Context(), f.id, commit[:9]); err != nil || got != commit {
+		t.Errorf("ResolveRef: %q, %v", got, err)
+	}
+}
+
 // treeState lists every file below dir with its size and time.
 func treeState(t testing.TB, dir string) string {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
 	"github.com/go-git/go-billy/v5/osfs"
@@ -226,7 +225,7 @@ func modeText(mode []byte) string {
 // indexBytes returns the size of all pack indexes of a repository.
 func indexBytes(dir string) int64 {
 	var size int64
-	indexes, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "pack-*.idx")) // the pattern is good
+	indexes, _ := packFiles(dir, ".idx") // what cannot be listed cannot be read either
 	for _, index := range indexes {
 		if s, err := stampFile(index); err == nil {
 			size += s.size

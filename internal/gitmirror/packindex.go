@@ -18,12 +18,29 @@ import (
 // among a hundred million objects.
 const maxPrefixMatches = 256
 
+// packFiles returns the packs of the repository at dir (suffix ".pack") or their indexes (".idx").
+// The folder is listed, since dir may hold what filepath.Glob takes for a pattern.
+func packFiles(dir, suffix string) ([]string, error) {
+	folder := filepath.Join(dir, "objects", "pack")
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, "pack-") && strings.HasSuffix(name, suffix) {
+			files = append(files, filepath.Join(folder, name))
+		}
+	}
+	return files, nil
+}
+
 // hashesWithPrefix returns the objects of the repository at dir whose hash begins with
 // prefix, at least two hexadecimal digits in lower case. go-git visits every object for that; here the
 // sorted index files are searched where they lie.
 func hashesWithPrefix(dir, prefix string) ([]plumbing.Hash, error) {
 	found := make(map[plumbing.Hash]bool)
-	indexes, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "pack-*.idx"))
+	indexes, err := packFiles(dir, ".idx")
 	if err != nil {
 		return nil, err
 	}
