@@ -21,7 +21,8 @@ import (
 )
 
 // Fetch implements syncer.Mirrors. It asks for the refs first; when these and HEAD are what
-// request.RefsDigest and the mirror say, it ends there and writes nothing.
+// request.RefsDigest and the mirror say, it ends there and writes nothing. A mirror whose pack
+// indexes cannot be read is cloned anew, beside the old one.
 //
 // Answers that would take all refs from a mirror, or most of many, are asked for a second time. Refs that
 // cannot be kept (a branch called HEAD, names that no file can have) are left out with a note
