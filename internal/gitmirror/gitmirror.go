@@ -63,7 +63,8 @@ type Options struct {
 	// Logger gets a line about refs that cannot be mirrored and leftovers that were swept. It discards if nil.
 	Logger *slog.Logger
 
-	// IdleTimeout ends a fetch whose server sent no byte for so long; 2 minutes if zero.
+	// IdleTimeout ends a fetch whose server sent no byte for so long; 2 minutes if zero. An
+	// answer may take five times as long to begin.
 	// The whole fetch is bounded by its context alone.
 	IdleTimeout time.Duration
 	// OpenRepositories bounds how many repositories are kept open for readers; 64 if zero.

@@ -29,6 +29,8 @@ const (
 	// maxErrorBody is how much of an error page is looked at.
 	maxErrorBody = 4 << 10
 	maxRedirects = 5
+	// firstByte is how many times the idle time an answer may take to begin.
+	firstByte = 5
 )
 
 // guard sends the requests of one fetch. It adds the credential to what goes to the clone
@@ -66,10 +68,11 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, g.fail(redirectError(req.URL))
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	// The base transport may hold the request back for its rate limit. Silence counts from the
-	// moment when it wants a connection; until then there is a longer bound.
-	silence := time.AfterFunc(10*g.idle, func() { cancel(errIdle) })
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { silence.Reset(g.idle) }})
+	// The base transport may hold the request back for its rate limit, so the wait counts from
+	// the moment when it wants a connection; until then there is a longer bound. And a Bitbucket
+	// under load queues git requests for minutes: its first byte may take longer than the next ones.
+	silence := time.AfterFunc(2*firstByte*g.idle, func() { cancel(errIdle) })
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { silence.Reset(firstByte * g.idle) }})
 	give := func(err error) (*http.Response, error) {
 		silence.Stop()
 		cancel(nil)
