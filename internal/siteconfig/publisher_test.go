@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -534,6 +535,56 @@ func TestAFileThatIsGoneLeavesTheRunningConfiguration(t *testing.T) {
 		w.ticks(2)
 		if w.p.Current().Version != 2 {
 			w.t.Errorf("version %d runs", w.p.Current().Version)
+		}
+	})
+}
+
+func TestAFileThatIsEmptiedLeavesTheRunningConfiguration(t *testing.T) {
+	t.Parallel()
+	inFileWorld(t, primaryText(1), func(w *fileWorld) {
+		for i, text := range []string{"", "\ufeff \n", "// all gone\n"} {
+			w.write(text)
+			w.ticks(5)
+			if w.p.Current().Version != 1 {
+				w.t.Errorf("after %q version %d runs", text, w.p.Current().Version)
+			}
+			if got := strings.Count(w.log.String(), "the file is empty"); got != i+1 {
+				w.t.Errorf("after %q logged %d times:\n%s", text, got, w.log)
+			}
+			w.write(primaryText(1))
+			w.ticks(2)
+		}
+		w.write("{}") // by intent
+		w.ticks(2)
+		w.wantApplied("https://sg1.example.com", "")
+	})
+}
+
+func TestAFileThatIsEmptyAtTheStartIsAnEmptyConfiguration(t *testing.T) {
+	t.Parallel()
+	inFileWorld(t, "", func(w *fileWorld) {
+		w.write("// soon\n")
+		w.ticks(2)
+		w.write(primaryText(1))
+		w.ticks(2)
+		w.wantApplied("", "", "https://sg1.example.com")
+	})
+}
+
+// A pipe blocks who opens it until somebody writes to it: the watch must not wait for that,
+// since Stop waits for the watch.
+func TestAFileThatBecomesAPipeLeavesTheRunningConfiguration(t *testing.T) {
+	t.Parallel()
+	inFileWorld(t, primaryText(1), func(w *fileWorld) {
+		if err := os.Remove(w.file); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(w.file, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		w.ticks(5)
+		if got := strings.Count(w.log.String(), "not a plain file"); got != 1 || w.p.Current().Version != 1 {
+			w.t.Errorf("version %d runs, logged %d times:\n%s", w.p.Current().Version, got, w.log)
 		}
 	})
 }

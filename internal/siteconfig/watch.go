@@ -11,8 +11,9 @@ import (
 
 // Watch looks at the file every WatchInterval and publishes it when it has changed. A file
 // is used when two looks in a row find the same content: one that is being written, and so
-// is empty or cut off for a moment, is left to settle. A file that has errors, or that is
-// gone, leaves the running configuration in place; all that is wrong is logged, once.
+// is empty or cut off for a moment, is left to settle. A file that has errors, that is gone,
+// or that holds no value any more, as after a command that failed or on a full disk, leaves
+// the running configuration in place; all that is wrong is logged, once.
 // Changes of the files that "file:" secrets name are not noticed before the configuration
 // itself changes.
 //
@@ -55,7 +56,7 @@ func (p *Publisher) look(ctx context.Context) {
 	}
 	defer p.unlock()
 	running := p.current.Load()
-	stored, err := p.readFile(running.stored.Version + 1)
+	stored, err := p.readAgain(running.stored.Version + 1)
 	if err != nil {
 		p.trouble(ctx, "site configuration not readable, the running one stays", err)
 		return
@@ -66,6 +67,10 @@ func (p *Publisher) look(ctx context.Context) {
 		return
 	case !p.file.waiting || stored.Text != p.file.pending:
 		p.file.pending, p.file.waiting = stored.Text, true
+		return
+	}
+	if !holdsValue(stored.Text) && holdsValue(running.stored.Text) {
+		p.trouble(ctx, "site configuration not usable, the running one stays", errEmptied)
 		return
 	}
 	if stored.Text == running.stored.Text {
@@ -94,6 +99,31 @@ func (p *Publisher) trouble(ctx context.Context, message string, err error) {
 	}
 	p.file.trouble = err.Error()
 	p.o.Logger.ErrorContext(ctx, message, "file", p.o.File, "err", err) //nolint:sloglint // one of the two messages above
+}
+
+// What a file may be at the start, and not later on.
+var (
+	errEmptied = errors.New("the file is empty: write the configuration into it, or {} to have none")
+	errNoFile  = errors.New("is not a plain file, and so cannot be read again: put one in its place, or restart to use it")
+)
+
+// holdsValue tells whether a text holds more than comments and white space.
+func holdsValue(text string) bool {
+	_, rest := cutMark(text)
+	return firstValue(scan(rest)) >= 0
+}
+
+// readAgain is readFile for a file that was read before. It does not open a pipe: nobody may
+// be writing to it, and what it held is gone.
+func (p *Publisher) readAgain(version int64) (StoredVersion, error) {
+	info, err := os.Stat(p.o.File)
+	if err != nil {
+		return StoredVersion{}, err
+	}
+	if !info.Mode().IsRegular() && !info.IsDir() {
+		return StoredVersion{}, fmt.Errorf("%s %w", p.o.File, errNoFile)
+	}
+	return p.readFile(version)
 }
 
 // readFile reads the file as the given version.
