@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"example.com/signpost/resolver"
 )
@@ -85,51 +83,5 @@ func checkDataFolder(t *testing.T, data, log string, secrets ...string) {
 	})
 	if err != nil || files < 10 {
 		t.Errorf("%d files in the data folder: %v", files, err)
-	}
-}
-
-// A request that is being answered when SIGTERM arrives gets its answer.
-func TestSIGTERMDrains(t *testing.T) {
-	t.Parallel()
-	w := startDemoWorld(t, "8.19", "https://sourcegraph.example.com", 1)
-	const slow = `{"path":"/rest/api/1.0/projects/WEB/repos/storefront/pull-requests","effect":"slow","delay":"2s"}`
-	if response, text, err := control(w.ready, http.MethodPost, "fault", slow); err != nil || response.StatusCode >= 300 {
-		t.Fatalf("fault: %v %s", err, text)
-	}
-	page := w.ready.Servers[0].URL + "/projects/WEB/repos/storefront/pull-requests/1/overview"
-	type answered struct {
-		status int
-		body   string
-		err    error
-	}
-	answer := make(chan answered, 1)
-	go func() {
-		response, body, err := call(http.MethodGet, w.url+"/api/v1/resolve?url="+url.QueryEscape(page), "", nil)
-		if err != nil {
-			answer <- answered{err: err}
-			return
-		}
-		answer <- answered{response.StatusCode, body, nil}
-	}()
-	err := eventually(func() error { // until the question has reached Bitbucket
-		_, body, err := call(http.MethodGet, w.url+"/metrics", "", nil)
-		if err != nil {
-			return final{err}
-		}
-		if !strings.Contains(body, "signpost_http_requests_in_flight 2") { // it, and this one
-			return fmt.Errorf("the request is not in flight")
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	if err := w.stop(interrupt); err != nil {
-		t.Errorf("SIGTERM: %v\n%s", err, w.stderr)
-	}
-	got := <-answer
-	if got.err != nil || got.status != http.StatusOK || !strings.Contains(got.body, "/-/compare/") {
-		t.Errorf("the request was cut off after %v: %+v", time.Since(begin), got)
 	}
 }
