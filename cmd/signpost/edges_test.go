@@ -34,6 +34,21 @@ func TestAURLOfAMegabyteInTheRequestLine(t *testing.T) {
 	}
 }
 
+func TestAServerSaysWhatIsIgnoredInItsFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "signpost.jsonc")
+	if err := os.WriteFile(file, []byte(`{"appURL": "https://signpost.example.com"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := startServer(dir, ownEnvironment(dir), "--data", "data", "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.stop(interrupt) })
+	waitForLog(t, s.process, "1:2 warning appURL: is ignored: use externalURL")
+}
+
 // The configuration file is changed while the server runs: from good to bad, gone, and to
 // good again. Only what is good counts, and no secret of a bad one is in the log.
 func TestABrokenConfigurationFileNeverTakesEffect(t *testing.T) {

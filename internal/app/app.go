@@ -213,6 +213,7 @@ func (a *App) openMirrors(folder *dataFolder) error {
 
 func (a *App) warnWhatIsMissing(ctx context.Context) {
 	config := a.publisher.Current()
+	a.publisher.LogWarnings(ctx)
 	if config.Primary.IsZero() {
 		a.log.WarnContext(ctx, "no primary URL is set: every answer is primary_url_not_set; set it with signpost config set-primary URL, or PUT /api/v1/primary-url")
 	}

@@ -20,6 +20,7 @@ func Sync(ctx context.Context, o Options, only []string, out io.Writer) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Stop(context.WithoutCancel(ctx))) }()
+	a.publisher.LogWarnings(ctx)
 	if len(a.publisher.Current().Connections) == 0 {
 		return errors.New("no connection is configured: add bitbucketServer to the site configuration")
 	}

@@ -90,6 +90,16 @@ func (p *Publisher) Problems() Problems {
 	return nil
 }
 
+// LogWarnings logs what Problems has of the running configuration: nobody else may tell an
+// administrator who starts a server with a file.
+func (p *Publisher) LogWarnings(ctx context.Context) {
+	for _, each := range p.Problems() {
+		if each.Severity == SeverityWarning {
+			p.o.Logger.WarnContext(ctx, "site configuration", "problem", each.String())
+		}
+	}
+}
+
 // Text returns the newest stored text, secrets in the clear; hand it out through Mask. With
 // a file it is the text of the running configuration. Nothing stored is version 0 and an
 // empty text.

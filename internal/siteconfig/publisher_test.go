@@ -521,6 +521,17 @@ func TestABrokenFileLeavesTheRunningConfigurationAndIsLoggedOnce(t *testing.T) {
 	})
 }
 
+func TestWarningsOfAChangedFileAreLogged(t *testing.T) {
+	t.Parallel()
+	inFileWorld(t, primaryText(1), func(w *fileWorld) {
+		w.write(`{"appURL": "https://signpost.example.com"}`)
+		w.ticks(10)
+		if got := strings.Count(w.log.String(), "1:2 warning appURL: is ignored: use externalURL"); got != 1 || !strings.Contains(w.log.String(), "level=WARN") {
+			w.t.Errorf("logged %d times:\n%s", got, w.log)
+		}
+	})
+}
+
 func TestAFileThatIsGoneLeavesTheRunningConfiguration(t *testing.T) {
 	t.Parallel()
 	inFileWorld(t, primaryText(1), func(w *fileWorld) {

@@ -90,6 +90,7 @@ func (p *Publisher) look(ctx context.Context) {
 	}
 	p.file.seen(stored.Text)
 	p.o.Logger.InfoContext(ctx, "site configuration read again", "file", p.o.File, "version", stored.Version)
+	p.LogWarnings(ctx)
 }
 
 // trouble logs an error, unless it was the last to be logged.
