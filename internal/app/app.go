@@ -22,8 +22,12 @@ import (
 	"example.com/signpost/syncer"
 )
 
-// drainTime is how long requests that are being answered may take after a stop was asked for.
-const drainTime = 30 * time.Second
+// requestTime is how long a request may take. drainTime is how long those that are being
+// answered may take after a stop was asked for: none is cut off, also none that has just begun.
+const (
+	requestTime = 30 * time.Second
+	drainTime   = requestTime + 5*time.Second
+)
 
 // Options says how the program runs.
 type Options struct {
@@ -104,6 +108,7 @@ func (a *App) Start(ctx context.Context) error {
 		Metrics:       a.registry,
 		AdminToken:    a.opts.AdminToken,
 		NotReady:      a.notReady,
+		Timeout:       requestTime,
 		Logger:        a.log,
 	})
 	if err != nil {
@@ -126,7 +131,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.server = &http.Server{
 		Handler:           handler.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       requestTime,
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10, // a URL of 8 KiB, percent-encoded, fits twice
