@@ -72,6 +72,26 @@ func (a *App) onStop(name string, run func(ctx context.Context) error) {
 // New opens the data folder, reads the configuration and the index, and connects the
 // parts. It starts nothing and asks nobody. After an error everything is closed again.
 func New(ctx context.Context, o Options) (_ *App, err error) {
+	a, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := a.publisher.Load(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.loadIndex(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// open is New but for the configuration and the index, which are not read yet.
+func open(ctx context.Context, o Options) (_ *App, err error) {
 	if o.DataDir == "" {
 		return nil, fmt.Errorf("%w: it has no name; give one with --data", ErrDataFolder)
 	}
@@ -90,12 +110,6 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.connectParts()
-	if err := a.publisher.Load(ctx); err != nil {
-		return nil, err
-	}
-	if err := a.loadIndex(ctx); err != nil {
-		return nil, err
-	}
 	return a, nil
 }
 

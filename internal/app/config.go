@@ -14,7 +14,7 @@ import (
 // CheckConfig prints every problem of the site configuration in a file. The error is
 // ErrSomeFailed if any problem is an error.
 func CheckConfig(path string, out io.Writer) error {
-	text, err := os.ReadFile(path)
+	text, err := readConfig(path)
 	if err != nil {
 		return fmt.Errorf("the site configuration cannot be read: %w", err)
 	}
@@ -31,22 +31,50 @@ func CheckConfig(path string, out io.Writer) error {
 	return err
 }
 
+// readConfig reads a file, at most one byte more than a site configuration may have.
+func readConfig(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // read only: nothing can be lost
+	return io.ReadAll(io.LimitReader(file, siteconfig.MaxTextBytes+1))
+}
+
 // ShowConfig returns the text of the site configuration with its secrets masked: of a
-// running server, or of the data folder where server is "".
+// running server, or where server is "" of the file, or else of the data folder.
 func ShowConfig(ctx context.Context, o Options, server string) (text string, err error) {
 	if server != "" {
 		return NewClient(server, o.AdminToken).SiteConfig(ctx)
 	}
-	a, err := New(ctx, o)
+	if o.ConfigFile != "" {
+		return showFile(ctx, o.ConfigFile)
+	}
+	// Not New: whoever looks for what is wrong must see it, though a secret that it refers to
+	// is not there, as the server's environment is not in an administrator's shell.
+	a, err := open(ctx, o)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, a.Stop(context.WithoutCancel(ctx))) }()
 	stored, err := a.publisher.Text(ctx)
-	if err != nil && !errors.Is(err, siteconfig.ErrNoVersion) {
+	if err != nil {
 		return "", err
 	}
 	return siteconfig.Mask(stored.Text), nil
+}
+
+// showFile returns the masked text of a file. It needs no data folder, which a server may use.
+func showFile(ctx context.Context, file string) (string, error) {
+	publisher, err := siteconfig.NewPublisher(siteconfig.PublisherOptions{File: file})
+	if err != nil {
+		return "", err
+	}
+	if err := publisher.Load(ctx); err != nil {
+		return "", err
+	}
+	stored, err := publisher.Text(ctx)
+	return siteconfig.Mask(stored.Text), err
 }
 
 // SetPrimaryURL sets the primary URL, of a running server or in the data folder where
@@ -58,13 +86,16 @@ func SetPrimaryURL(ctx context.Context, o Options, server, url string) (primary 
 	if server != "" {
 		return NewClient(server, o.AdminToken).SetPrimaryURL(ctx, url)
 	}
+	if o.ConfigFile != "" { // known without the data folder, which a server may use
+		return "", fmt.Errorf("%w %s", siteconfig.ErrReadOnly, o.ConfigFile)
+	}
 	a, err := New(ctx, o)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, a.Stop(context.WithoutCancel(ctx))) }()
 	stored, err := a.publisher.Text(ctx)
-	if err != nil && !errors.Is(err, siteconfig.ErrNoVersion) {
+	if err != nil {
 		return "", err
 	}
 	text, err := siteconfig.SetPrimaryURL(stored.Text, url)
