@@ -8,9 +8,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/resolver"
 )
@@ -20,7 +23,8 @@ const maxAnswer = 16 << 20
 
 // Client asks a running server. It is safe for concurrent use.
 type Client struct {
-	base  string
+	base  string // may hold a password; messages have shown instead
+	shown string
 	token siteconfig.Secret
 	http  *http.Client
 }
@@ -28,8 +32,17 @@ type Client struct {
 // NewClient returns a client of the server at an address such as http://127.0.0.1:7080.
 // The admin token goes to that address only; redirects are not followed.
 func NewClient(server string, token siteconfig.Secret) *Client {
+	base := strings.TrimRight(server, "/")
+	shown := base
+	if strings.Contains(base, "@") {
+		shown = "…"
+		if parsed, err := url.Parse(base); err == nil && parsed.User != nil {
+			shown = parsed.Redacted()
+		}
+	}
 	return &Client{
-		base:  strings.TrimRight(server, "/"),
+		base:  base,
+		shown: shown,
 		token: token,
 		http: &http.Client{
 			Timeout:       2 * time.Minute,
@@ -63,43 +76,57 @@ func (e *ServerError) Error() string {
 
 // resolveMany implements linkSource.
 func (c *Client) resolveMany(ctx context.Context, urls []string) ([]resolved, error) {
-	var all []resolved
-	for len(urls) > 0 {
-		batch := urls[:min(len(urls), 100)] // what the API takes at once
-		urls = urls[len(batch):]
-		body, err := json.Marshal(map[string][]string{"urls": batch})
-		if err != nil {
+	all := make([]resolved, len(urls))
+	var asked []*resolved
+	for i, url := range urls {
+		all[i].input = url
+		if !utf8.ValidString(url) { // in JSON it would become another URL
+			all[i].err = fmt.Errorf("%w: it is not valid UTF-8", bitbucket.ErrInvalidURL)
+			continue
+		}
+		asked = append(asked, &all[i])
+	}
+	for batch := range slices.Chunk(asked, 100) { // what the API takes at once
+		if err := c.resolveBatch(ctx, batch); err != nil {
 			return nil, err
-		}
-		answer, err := c.do(ctx, http.MethodPost, "/api/v1/resolve", "application/json", body)
-		if err != nil {
-			return nil, err
-		}
-		var decoded struct {
-			Results []struct {
-				Input string          `json:"input"`
-				Link  json.RawMessage `json:"link"`
-				Error *ServerError    `json:"error"`
-			} `json:"results"`
-		}
-		if err := json.Unmarshal(answer, &decoded); err != nil || len(decoded.Results) != len(batch) {
-			return nil, fmt.Errorf("%s did not answer as a Signpost server does; is the address right?", c.base)
-		}
-		for _, result := range decoded.Results {
-			one := resolved{input: result.Input}
-			if result.Error != nil {
-				one.err = result.Error
-			} else {
-				one.json = result.Link
-				one.link = new(resolver.Link)
-				if err := json.Unmarshal(result.Link, one.link); err != nil {
-					return nil, fmt.Errorf("%s did not answer as a Signpost server does: %w", c.base, err)
-				}
-			}
-			all = append(all, one)
 		}
 	}
 	return all, nil
+}
+
+func (c *Client) resolveBatch(ctx context.Context, batch []*resolved) error {
+	urls := make([]string, len(batch))
+	for i, one := range batch {
+		urls[i] = one.input
+	}
+	body, err := json.Marshal(map[string][]string{"urls": urls})
+	if err != nil {
+		return err
+	}
+	answer, err := c.do(ctx, http.MethodPost, "/api/v1/resolve", "application/json", body)
+	if err != nil {
+		return err
+	}
+	var decoded struct {
+		Results []struct {
+			Link  json.RawMessage `json:"link"`
+			Error *ServerError    `json:"error"`
+		} `json:"results"`
+	}
+	if err := json.Unmarshal(answer, &decoded); err != nil || len(decoded.Results) != len(batch) {
+		return fmt.Errorf("%s did not answer as a Signpost server does; is the address right?", c.shown)
+	}
+	for i, result := range decoded.Results {
+		if result.Error != nil {
+			batch[i].err = result.Error
+			continue
+		}
+		batch[i].json, batch[i].link = result.Link, new(resolver.Link)
+		if err := json.Unmarshal(result.Link, batch[i].link); err != nil {
+			return fmt.Errorf("%s did not answer as a Signpost server does: %w", c.shown, err)
+		}
+	}
+	return nil
 }
 
 // SiteConfig returns the text of the server's configuration, secrets masked.
@@ -127,8 +154,8 @@ func (c *Client) SetPrimaryURL(ctx context.Context, url string) (string, error) 
 
 func (c *Client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
 	base, err := url.Parse(c.base)
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
-		return nil, fmt.Errorf("%q is not the address of a server: write all of it, such as http://127.0.0.1:7080", c.base)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || strings.ContainsAny(c.base, "?#") {
+		return nil, fmt.Errorf("%q is not the address of a server: write all of it and no more, such as http://127.0.0.1:7080", c.shown)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
@@ -154,8 +181,14 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 	}
 	problem := &ServerError{}
 	if json.Unmarshal(answer, problem) != nil || problem.Code == "" {
-		return nil, fmt.Errorf("%s answered %s, and not as a Signpost server does; is the address right?", c.base, response.Status)
+		return nil, fmt.Errorf("%s answered %s, and not as a Signpost server does; is the address right?", c.shown, response.Status)
 	}
 	problem.Status = response.StatusCode
+	if problem.Status == http.StatusUnauthorized { // in words of the command line
+		problem.Detail = "the server was started with another admin token: set SIGNPOST_ADMIN_TOKEN to that one"
+		if c.token.IsZero() {
+			problem.Detail = "this needs the server's admin token: set SIGNPOST_ADMIN_TOKEN to it"
+		}
+	}
 	return nil, problem
 }
