@@ -39,6 +39,11 @@ func openDataFolder(path string) (*dataFolder, error) {
 		return nil, fmt.Errorf("%w: %w; choose another with --data, or mend the permissions", ErrDataFolder, err)
 	}
 	d := &dataFolder{path: path}
+	// One that somebody made for this program is made private; one that holds something may be
+	// meant to be read by others.
+	if entries, err := os.ReadDir(path); err == nil && len(entries) == 0 {
+		makePrivate(path, 0o700)
+	}
 	lockFile := d.file("signpost.lock")
 	d.lock = flock.New(lockFile, flock.SetPermissions(0o600))
 	locked, err := d.lock.TryLock()
@@ -86,11 +91,20 @@ func (d *dataFolder) secretKey() (key [32]byte, err error) {
 	if err != nil {
 		return key, fmt.Errorf("%w: %w; the account that runs this program must be able to read it", ErrDataFolder, err)
 	}
+	makePrivate(path, 0o600) // copied back from a backup, perhaps
 	bytes, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(bytes) != len(key) {
 		return key, fmt.Errorf("%w: %s holds no key of 64 hexadecimal digits; put the file back from a backup", ErrDataFolder, path)
 	}
 	return [32]byte(bytes), nil
+}
+
+// makePrivate takes rights of others away. What belongs to another account, as a volume of a
+// container can, stays as it is.
+func makePrivate(path string, mode fs.FileMode) {
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		_ = os.Chmod(path, mode)
+	}
 }
 
 func (d *dataFolder) newSecretKey(path string) (key [32]byte, err error) {
