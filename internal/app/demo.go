@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -52,8 +53,9 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 		}
 	}()
 	for i, version := range o.BitbucketVersions {
-		if _, err := bitbucket.ParseVersion(version); err != nil {
-			return fmt.Errorf("--bitbucket-version %s: %w", version, err)
+		version = strings.TrimSpace(version) // of "4.14, 9.4"
+		if slices.ContainsFunc(worlds, func(w *bitbuckettest.DemoWorld) bool { return sameVersion(w.Server.Version(), version) }) {
+			return fmt.Errorf("--bitbucket-version %s is there twice: name it once", version)
 		}
 		world, err := bitbuckettest.StartDemoWorld(bitbuckettest.DemoWorldOptions{
 			Version: version,
@@ -62,7 +64,7 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 			Logger:  o.Logger,
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("--bitbucket-version %s: %w", version, err)
 		}
 		worlds = append(worlds, world)
 	}
@@ -107,6 +109,13 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 	case err := <-a.failed:
 		return err
 	}
+}
+
+// sameVersion tells whether two spellings are of one version, as 4.14 and 4.14.0 are.
+func sameVersion(a, b string) bool {
+	first, err := bitbucket.ParseVersion(a)
+	second, otherErr := bitbucket.ParseVersion(b)
+	return err == nil && otherErr == nil && first == second
 }
 
 // demoListen returns where a double listens: each on a loopback address of its own, since
