@@ -24,7 +24,7 @@ func newConfigCheckCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Print every problem of a site configuration, with line and column",
 		Long:  `Prints every problem of a site configuration, with line and column. The exit code is 1 if any is an error.`,
-		Args:  arguments(cobra.ExactArgs(1)),
+		Args:  oneArgument("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return app.CheckConfig(args[0], cmd.OutOrStdout())
 		},
@@ -63,7 +63,7 @@ func newConfigSetPrimaryCommand(s *settings) *cobra.Command {
 		Short: "Set the Sourcegraph instance that every link goes to",
 		Long: `Sets primaryURL in the site configuration of the data folder, or of a running server.
 The rest of the configuration stays, comments too. Asking a server needs SIGNPOST_ADMIN_TOKEN.`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: oneArgument("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := s.options()
 			if err != nil {

@@ -16,6 +16,9 @@ repositories for each version, a server with a fresh data folder, syncs, prints 
 Bitbucket URLs and their links, and stays up until you stop it. Nothing leaves this machine.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s.listen == "" {
+				return errNoAddress
+			}
 			if !cmd.Flags().Changed("log-level") {
 				s.logLevel = "warn" // the table is what counts here
 			}

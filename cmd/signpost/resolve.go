@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"example.com/signpost/internal/app"
@@ -14,7 +16,12 @@ func newResolveCommand(s *settings) *cobra.Command {
 		Long: `Prints the link for each Bitbucket URL, one a line, from the data folder or by asking
 a running server. "-" reads URLs from standard input, one a line. The exit code is 1
 if any URL has no link; the reason is on standard error.`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &usageError{errors.New(`resolve takes at least one URL, or "-" to read them from standard input`)}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := s.options()
 			if err != nil {

@@ -16,6 +16,10 @@ import (
 // usageError is an error of the command line itself.
 type usageError struct{ error }
 
+// errNoAddress is for a script whose variable is not set: an empty address would be any port of
+// every network that the machine is in.
+var errNoAddress = &usageError{errors.New("--listen is empty: give an address such as 127.0.0.1:7080")}
+
 func (e *usageError) Unwrap() error { return e.error }
 
 // settings are the flags that several commands share.
@@ -72,6 +76,9 @@ func refuseUnknownShells(root *cobra.Command) {
 			cmd.Args = cobra.ArbitraryArgs // what is no subcommand is refused by RunE
 			cmd.RunE = func(*cobra.Command, []string) error {
 				return &usageError{errors.New("completion needs a shell: bash, fish, powershell or zsh")}
+			}
+			for _, shell := range cmd.Commands() {
+				shell.Args = noArguments
 			}
 		}
 	}
@@ -140,12 +147,12 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return &usageError{fmt.Errorf("%s takes no argument, and here is %q", cmd.Name(), args[0])}
 }
 
-// arguments wraps one of cobra's checks so that its error counts as one of usage.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+// oneArgument wants exactly one argument, and calls it what.
+func oneArgument(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &usageError{err}
+		if len(args) == 1 {
+			return nil
 		}
-		return nil
+		return &usageError{fmt.Errorf("%s takes one %s, and here are %d arguments", cmd.Name(), what, len(args))}
 	}
 }
