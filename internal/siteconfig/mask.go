@@ -274,7 +274,7 @@ var secretWords = []string{
 }
 
 // secretNames are the whole names of such keys, too short to be sought within others.
-var secretNames = map[string]bool{"pass": true, "pwd": true, "pat": true, "credential": true, "credentials": true}
+var secretNames = map[string]bool{"pass": true, "pw": true, "pwd": true, "pat": true, "credential": true, "credentials": true}
 
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 

@@ -57,7 +57,7 @@ var nextKey = regexp.MustCompile(`^[ \t]*(["'][\w.-]+["'][ \t]*:|[}\]])`)
 var bareSecret = regexp.MustCompile(`BBDC-[A-Za-z0-9+/=]+|[A-Za-z0-9+/_=-]{20,}`)
 
 // authorization is a credential as a command or a header of HTTP takes it.
-var authorization = regexp.MustCompile(`((?i:authorization["']?[ \t]*[:=][ \t]*["']?(?:bearer|basic|token)[ \t]+)|(?:^|[ \t])(?:-u|--user)[ \t=]+["']?)[^\s"']+`)
+var authorization = regexp.MustCompile(`((?i:authorization["']?[ \t]*[:=][ \t]*["']?(?:bearer|basic|token)[ \t]+)|(?:^|[ \t])(?:-u|--user)[ \t=]+["']?|(?:^|[ \t])-u["']?[^\s"':]+:)[^\s"']+`)
 
 // escapedWord is a letter or digit that is written as an escape, as nobody does without intent.
 var escapedWord = regexp.MustCompile(`\\u00(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])`)

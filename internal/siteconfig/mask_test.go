@@ -117,6 +117,8 @@ func TestMaskHidesSecretsInOddPlaces(t *testing.T) {
 		"a commented value on the next line":        "{\n  // \"token\":\n  //   \"hunter2\",\n}",
 		"the same with carriage returns":            "{\r\n  // password:\r\n  // hunter2\r\n}",
 		"a commented command":                       "{} // curl -u bot:hunter2 https://b.example.com",
+		"a commented command without a space":       "{} // curl -ubot:hunter2 https://b.example.com",
+		"a short name":                              "{} // pw: hunter2",
 		"a commented header":                        "{} // curl -H 'Authorization: Bearer hunter2' https://b.example.com",
 		"a quote in a commented address's password": "{} // https://bot:pa'hunter2@b.example.com",
 	} {
