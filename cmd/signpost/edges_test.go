@@ -19,14 +19,22 @@ func TestAURLOfAMegabyteInTheRequestLine(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.stop(interrupt) })
 	for size, want := range map[int]int{20 << 10: http.StatusBadRequest, 1 << 20: http.StatusRequestHeaderFieldsTooLarge} {
-		// The greater one is refused before the API sees it, so the contract has no word on it.
-		response, err := testClient.Get(s.url + "/api/v1/resolve?url=https://bitbucket.example.com/" + strings.Repeat("a", size)) //nolint:noctx // the client has a timeout
+		// The greater one is refused before the API sees it, so the contract has no word on it. The
+		// server does not read all of it: a client that gets no time meanwhile finds the connection
+		// reset, and asks again.
+		err := eventually(func() error {
+			response, err := testClient.Get(s.url + "/api/v1/resolve?url=https://bitbucket.example.com/" + strings.Repeat("a", size)) //nolint:noctx // the client has a timeout
+			if err != nil {
+				return err
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != want {
+				return final{fmt.Errorf("status %d, want %d", response.StatusCode, want)}
+			}
+			return nil
+		})
 		if err != nil {
-			t.Fatalf("%d bytes: %v", size, err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("%d bytes: status %d, want %d", size, response.StatusCode, want)
+			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
 	if response, body, err := call(http.MethodGet, s.url+"/healthz", "", nil); err != nil || response.StatusCode != http.StatusOK {
