@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os/signal"
+	"syscall"
+
 	"github.com/spf13/cobra"
 
 	"example.com/signpost/internal/app"
@@ -26,6 +29,8 @@ Bitbucket URLs and their links, and stays up until you stop it. Nothing leaves t
 			if err != nil {
 				return err
 			}
+			// A reader that has seen enough must not end the demo before it has cleaned up.
+			signal.Ignore(syscall.SIGPIPE)
 			options.Listen, options.Logger, options.Out = s.listen, log, cmd.OutOrStdout()
 			return app.Demo(cmd.Context(), options)
 		},

@@ -61,6 +61,18 @@ func TestDemoTable(t *testing.T) {
 	}
 }
 
+func TestADemoWhoseOutputIsCutShortLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out, err := runProgram(dir, append(ownEnvironment(dir), "TMPDIR="+dir), "", "sh", "-c", "signpost demo --once --bitbucket-version 7.21 | head -n 1")
+	if err != nil || !strings.HasPrefix(out, "[1/7]") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the demo left %v behind (%v)", left, err)
+	}
+}
+
 // The demo stays up until it is told to stop, and then leaves nothing behind.
 func TestDemoStaysUp(t *testing.T) {
 	t.Parallel()
