@@ -216,7 +216,7 @@ func (l *listing) narrow(ctx context.Context) error {
 		if _, found := l.seen[r.ID.Number]; found || !r.MissingSince.IsZero() || l.addresses[strings.ToLower(r.String())] {
 			return nil
 		}
-		if _, taken := l.conn.selection.Takes(r.Repository, r.Former...); taken == NotTaken {
+		if _, taken := l.conn.takenBy(r.Repository, r); taken == NotTaken {
 			dropped = append(dropped, Found{Repository: r.Repository, Reason: l.conn.selection.Select(r.Repository).Reason})
 		}
 		return nil

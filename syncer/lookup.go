@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/resolver"
@@ -54,7 +55,7 @@ func (s *Syncer) lookupOnce(ctx context.Context, connection string, address bitb
 	if err != nil {
 		return resolver.Entry{}, err
 	}
-	record, err = s.adopt(ctx, conn, found)
+	record, err = s.adopt(ctx, conn, found, address)
 	if err != nil {
 		return resolver.Entry{}, err
 	}
@@ -96,13 +97,14 @@ func (s *Syncer) lookUp(ctx context.Context, conn *connection, address bitbucket
 	return found, err
 }
 
-// adopt decides about a repository that was found without a listing, and stores it.
-func (s *Syncer) adopt(ctx context.Context, conn *connection, found bitbucket.Repository) (Record, error) {
+// adopt decides about a repository that was found at an address without a listing, and stores it.
+func (s *Syncer) adopt(ctx context.Context, conn *connection, found bitbucket.Repository, at bitbucket.Address) (Record, error) {
 	known, err := s.opts.Records.Record(ctx, found.ID) // under another address
 	if err != nil && !errors.Is(err, ErrNoRecord) {
 		return Record{}, fmt.Errorf("read the record of %s: %w", found.ID, err)
 	}
 	found = standing(found, known)
+	known.Former = append(slices.Clip(known.Former), at) // Bitbucket just answered to it
 	d, err := conn.decideAlone(found, known)
 	if err != nil {
 		return Record{}, err
@@ -133,7 +135,7 @@ func (c *connection) decideAlone(r bitbucket.Repository, known Record) (Decision
 	if c.selectionErr != nil {
 		return Decision{}, c.selectionErr
 	}
-	sel, taken := c.selection.Takes(r, known.Former...)
+	sel, taken := c.takenBy(r, known)
 	switch {
 	case taken == NotTaken:
 		return c.selection.Select(r), nil
@@ -144,4 +146,18 @@ func (c *connection) decideAlone(r bitbucket.Repository, known Record) (Decision
 		return d, nil
 	}
 	return Decision{Reason: reasonUndecided}, nil
+}
+
+// takenBy is Selection.Takes for a repository with its record, zero when there is none. What a
+// listing found by a selector of repos or projectKeys that is still configured is taken by it,
+// whatever its address: Bitbucket answers to the old address of what was renamed before it was known here.
+func (c *connection) takenBy(r bitbucket.Repository, known Record) (Selector, Taken) {
+	sel, taken := c.selection.Takes(r, known.Former...)
+	if taken == IsTaken || !known.Selected || known.Address != r.Address {
+		return sel, taken
+	}
+	if by, ok := c.selection.credited(known.Reason); ok {
+		return by, IsTaken
+	}
+	return sel, taken
 }

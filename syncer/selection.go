@@ -90,13 +90,21 @@ func Selectors(c *siteconfig.Connection) []Selector {
 type Selection struct {
 	conn      *siteconfig.Connection
 	selectors []Selector
-	patterns  []*regexp.Regexp // of conn.Exclude, nil where that entry has no pattern
+	patterns  []*regexp.Regexp    // of conn.Exclude, nil where that entry has no pattern
+	reasons   map[string]Selector // those of repos and projectKeys, by the reason that they give, in lower case
 }
 
 // NewSelection prepares the decisions of a connection. The error names an exclude pattern
 // that is no regular expression.
 func NewSelection(c *siteconfig.Connection) (*Selection, error) {
-	s := &Selection{conn: c, selectors: Selectors(c), patterns: make([]*regexp.Regexp, len(c.Exclude))}
+	s := &Selection{
+		conn: c, selectors: Selectors(c), patterns: make([]*regexp.Regexp, len(c.Exclude)), reasons: make(map[string]Selector),
+	}
+	for _, sel := range s.selectors {
+		if sel.Kind == SelectRepo || sel.Kind == SelectProject {
+			s.reasons[strings.ToLower(reasonSelected(sel))] = sel
+		}
+	}
 	for i, e := range c.Exclude {
 		if e.Pattern == "" {
 			continue
@@ -122,7 +130,16 @@ func (s *Selection) Select(r bitbucket.Repository, by ...Selector) Decision {
 	if r.State != bitbucket.StateAvailable {
 		return Decision{Reason: "state is " + string(r.State)}
 	}
-	return Decision{Selected: true, Reason: "selected by " + by[0].String()}
+	return Decision{Selected: true, Reason: reasonSelected(by[0])}
+}
+
+func reasonSelected(by Selector) string { return "selected by " + by.String() }
+
+// credited returns the selector of repos or projectKeys that the reason of an earlier decision
+// names, as long as the connection has it.
+func (s *Selection) credited(reason string) (by Selector, ok bool) {
+	by, ok = s.reasons[strings.ToLower(reason)]
+	return by, ok
 }
 
 const reasonNotTaken = "not selected: no selector takes it"
