@@ -170,7 +170,7 @@ func (m *memory) EachRecord(_ context.Context, connection string, yield func(Rec
 func (m *memory) DueMirrors(_ context.Context, now time.Time, limit int) ([]bitbucket.RepoID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	due := slices.DeleteFunc(m.sorted(""), func(r Record) bool { return !wanted(r) || r.Mirror.NextFetch.After(now) })
+	due := slices.DeleteFunc(m.sorted(""), func(r Record) bool { return !wanted(r) || !isDue(r.Mirror.NextFetch, now) })
 	slices.SortStableFunc(due, func(a, b Record) int {
 		if a.Mirror.LastFetch.IsZero() != b.Mirror.LastFetch.IsZero() {
 			if a.Mirror.LastFetch.IsZero() {

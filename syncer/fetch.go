@@ -131,7 +131,7 @@ func (s *Syncer) due(r Record) bool {
 	if config.DisableAutoGitUpdates && !r.Mirror.LastFetch.IsZero() {
 		return false
 	}
-	return !r.Mirror.NextFetch.After(s.now())
+	return isDue(r.Mirror.NextFetch, s.now())
 }
 
 // fetchMirror checks the credential and fetches under the fetch's own deadline.

@@ -82,9 +82,11 @@ func (m *moments) note(id bitbucket.RepoID, begun time.Time) {
 	m.last[id] = begun
 }
 
-// after tells whether the last one began after t for sure.
-func (m *moments) after(id bitbucket.RepoID, t time.Time) bool {
+// between tells whether the last one began after t for sure. One that is later than now was noted
+// before the clock was set back: it tells nothing.
+func (m *moments) between(id bitbucket.RepoID, t, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.last[id].After(t.Add(clockSlack))
+	last := m.last[id]
+	return last.After(t.Add(clockSlack)) && !last.After(now)
 }

@@ -235,7 +235,7 @@ func (s *Syncer) workFetch(ctx context.Context, args FetchArgs, created time.Tim
 		return nil
 	}
 	defer end()
-	if s.begun.after(args.id(), created) {
+	if s.begun.between(args.id(), created, s.now()) {
 		return nil // another job has done it since
 	}
 	_, err := s.fetch(ctx, args.id(), fetchOptions{asked: args.Asked})

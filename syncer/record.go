@@ -86,8 +86,8 @@ type RecordReader interface {
 	// EachRecord calls yield for every record of a connection ("": of all), ordered by
 	// connection and number, until it returns an error, which EachRecord returns.
 	EachRecord(ctx context.Context, connection string, yield func(Record) error) error
-	// DueMirrors returns ids of selected, AVAILABLE records whose NextFetch is not after now, never fetched ones
-	// first, then the longest due; at most limit.
+	// DueMirrors returns ids of selected, AVAILABLE records whose NextFetch is not after now, or more than
+	// FetchHorizon after it; never fetched ones first, then in the order of NextFetch; at most limit.
 	DueMirrors(ctx context.Context, now time.Time, limit int) ([]bitbucket.RepoID, error)
 }
 

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -37,5 +38,31 @@ func TestFetchDelay(t *testing.T) {
 				t.Errorf("fetchDelay: %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestAClockThatWasSetBackStopsNoFetch(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.memory.records[id(1)] = Record{Repository: repo(1, "PRJ/a"), Selected: true}
+	fetches := 0
+	b.mirrors.fetch = func(context.Context, FetchRequest) (FetchResult, error) {
+		fetches++
+		return FetchResult{}, nil
+	}
+	for _, asked := range []bool{false, true} {
+		for _, jump := range []time.Duration{0, -365 * 24 * time.Hour} { // first right, then a year back
+			b.clock = b.clock.Add(time.Hour).Add(jump)
+			before := fetches
+			if err := b.workFetch(t.Context(), FetchArgs{Connection: "bitbucket", Number: 1, Asked: asked}, b.clock.Add(-time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if fetches != before+1 {
+				t.Errorf("asked for: %v, at %v: not fetched", asked, b.clock)
+			}
+		}
+	}
+	if next := b.memory.record(t, id(1)).Mirror.NextFetch; next.After(b.clock.Add(FetchHorizon)) {
+		t.Errorf("the next fetch is at %v, which is %v ahead", next, next.Sub(b.clock))
 	}
 }

@@ -108,7 +108,7 @@ func (s *Store) DueMirrors(ctx context.Context, now time.Time, limit int) ([]bit
 	var rows []recordRow
 	err := s.db.readers.NewSelect().Model(&rows).Column("connection", "number").
 		Where("r.selected = ?", true).Where("r.state = ?", string(bitbucket.StateAvailable)).
-		Where("r.next_fetch <= ?", toNanos(now)).
+		Where("(r.next_fetch <= ? OR r.next_fetch > ?)", toNanos(now), toNanos(now.Add(syncer.FetchHorizon))).
 		OrderExpr("CASE WHEN r.last_fetch = 0 THEN 0 ELSE 1 END, r.next_fetch, r.connection, r.number").
 		Limit(int64(limit)).Scan(ctx)
 	if err != nil {

@@ -87,6 +87,22 @@ var mirrorTests = []test{
 		}
 	}},
 
+	{"a time that only a clock set back since explains makes no mirror wait", func(t *testing.T, s Store) {
+		for number, next := range map[int64]time.Time{
+			1: at.Add(24 * 365 * time.Hour), 2: at.Add(syncer.FetchHorizon), 3: at.Add(-time.Hour),
+		} {
+			save(t, s, 0, repository(number, "PRJ", string(rune('a'+number))))
+			if err := s.SaveMirror(t.Context(), id(number), syncer.MirrorStatus{LastFetch: at, NextFetch: next}); err != nil {
+				t.Fatalf("SaveMirror: %v", err)
+			}
+		}
+		got, err := s.DueMirrors(t.Context(), at, 10)
+		if err != nil {
+			t.Fatalf("DueMirrors: %v", err)
+		}
+		equal(t, "due", got, []bitbucket.RepoID{id(3), id(1)})
+	}},
+
 	{"only selected and available repositories are due, of every connection", func(t *testing.T, s Store) {
 		offline := repository(2, "PRJ", "b")
 		offline.State = bitbucket.StateOffline
