@@ -28,12 +28,13 @@ type credential struct {
 	suspect bool      // not proven yet, or refused for git: ask whether it holds before the next use
 
 	proving chan struct{} // holds one: several proofs at once could be several wrong logins
+	git     gitLogin
 }
 
 func newCredential(o Options) (*credential, error) {
 	c := &credential{
 		token: o.Token.Reveal(), username: o.Username, password: o.Password.Reveal(),
-		suspect: true, proving: make(chan struct{}, 1),
+		suspect: true, proving: make(chan struct{}, 1), git: gitLogin{first: make(chan struct{}, 1)},
 	}
 	for name, value := range map[string]string{"token": c.token, "username": c.username, "password": c.password} {
 		if strings.ContainsFunc(value, unicode.IsControl) {
@@ -63,9 +64,9 @@ func (c *credential) authorizeREST(r *http.Request) {
 
 // authorizeGit adds the credential to a request of git. A token goes out as the password
 // of its user where the user is known: this is documented since 5.5, Bearer only for
-// current versions.
+// current versions. Bearer is what remains once that login was refused.
 func (c *credential) authorizeGit(r *http.Request) {
-	if c.token != "" && c.username != "" {
+	if _, refused := c.git.state(); c.named() && !refused {
 		r.SetBasicAuth(c.username, c.token)
 		return
 	}

@@ -151,18 +151,25 @@ func (g gitRoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	send, answered, err := c.credential.admitGit(r.Context(), r)
+	if err != nil {
+		closeBody(r)
+		return nil, c.describe(r.Context(), "git", err)
+	}
 	if err := c.pacer.wait(r.Context()); err != nil {
+		answered(nil)
 		closeBody(r)
 		return nil, c.describe(r.Context(), "git", err)
 	}
 	began := time.Now()
-	resp, err := c.git.RoundTrip(r)
+	resp, err := c.git.RoundTrip(send)
+	answered(resp)
 	c.observe("git", resp, time.Since(began))
 	if err != nil {
 		return nil, c.describe(r.Context(), "git", err)
 	}
 	c.pacer.heed(resp)
-	if authorized && resp.StatusCode == http.StatusUnauthorized && resp.Header.Get(headerUser) == "" {
+	if authorized && isRefusedLogin(resp) {
 		// Either the credential is wrong, or an old Bitbucket says so of a repository that
 		// the account may not read. REST tells the two apart, before the next fetch.
 		c.credential.setSuspect(true)
