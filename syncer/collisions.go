@@ -20,40 +20,56 @@ type collisions struct {
 	mu        sync.Mutex
 	known     bool
 	sentences []string
+	forgotten int // how often
 }
 
 func (c *collisions) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known = false
+	c.forgotten++
 }
 
-func (c *collisions) remember(sentences []string) {
+// remember keeps what was found in an index that was read after so many times of forgetting.
+// One that has changed since may say something else.
+func (c *collisions) remember(sentences []string, forgotten int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known, c.sentences = true, sentences
+	if c.forgotten == forgotten {
+		c.known, c.sentences = true, sentences
+	}
 }
 
-func (c *collisions) remembered() (sentences []string, known bool) {
+func (c *collisions) remembered() (sentences []string, known bool, forgotten int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sentences, c.known
+	return c.sentences, c.known, c.forgotten
+}
+
+// forgetCollisions is called when the index changed: a repository of any connection can have
+// taken, or given up, the name of another connection's.
+func (s *Syncer) forgetCollisions() {
+	_, conns := s.current()
+	for _, conn := range conns {
+		conn.collisions.forget()
+	}
 }
 
 // findCollisions reads the index for selected repositories, of any connections, whose
 // repositoryPathPattern gives them one name on Sourcegraph, where names compare without case: a
 // link to one of them would open the other. It returns a sentence for each pair that conn has a part in.
 func (s *Syncer) findCollisions(ctx context.Context, conn *connection) ([]string, error) {
-	if sentences, known := conn.collisions.remembered(); known {
+	sentences, known, forgotten := conn.collisions.remembered()
+	if known {
 		return sentences, nil
 	}
+	sentences = nil
 	type owner struct {
 		id      bitbucket.RepoID
 		address bitbucket.Address
 		name    sourcegraph.RepoName
 	}
 	owners := make(map[string]owner)
-	var sentences []string
 	more := 0
 	err := s.opts.Records.EachRecord(ctx, "", func(r Record) error {
 		of := s.connection(r.ID.Connection)
@@ -85,6 +101,6 @@ func (s *Syncer) findCollisions(ctx context.Context, conn *connection) ([]string
 	if more > 0 {
 		sentences = append(sentences, fmt.Sprintf("%d more repositories share their name on Sourcegraph", more))
 	}
-	conn.collisions.remember(sentences)
+	conn.collisions.remember(sentences, forgotten)
 	return sentences, nil
 }

@@ -75,9 +75,6 @@ func (s *Syncer) list(ctx context.Context, conn *connection, progress func(found
 		status.LastComplete = status.LastAttempt
 	}
 	sentences := l.doubts
-	if l.changed {
-		conn.collisions.forget()
-	}
 	collisions, err := s.findCollisions(ctx, conn)
 	if err != nil {
 		return status, err

@@ -13,6 +13,7 @@ import (
 
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
+	"example.com/signpost/internal/sourcegraph"
 )
 
 func TestListingStreamsWhatItFinds(t *testing.T) {
@@ -522,6 +523,44 @@ func TestCollisionsNameBoth(t *testing.T) {
 	want := "PRJ/a of bitbucket (id 1) and prj/A of second (id 9) have the same name on Sourcegraph, bitbucket.example.com/PRJ/a; change repositoryPathPattern or exclude one of them"
 	if status := b.listNow(t, "second"); status.Error != want {
 		t.Errorf("status\n%q, want\n%q", status.Error, want)
+	}
+	if status := b.listNow(t, "bitbucket"); status.Error != want {
+		t.Errorf("the other's status\n%q, want\n%q", status.Error, want)
+	}
+	twin.Slug = "renamed"
+	other.serve(twin)
+	for _, name := range []string{"second", "bitbucket"} { // the records of the latter did not change
+		if status := b.listNow(t, name); status.Error != "" {
+			t.Errorf("status of %s after the name was given up: %q", name, status.Error)
+		}
+	}
+}
+
+// What a listing stored before the database failed counts, although the next one finds nothing new.
+func TestAListingThatEndedEarlyIsLookedThroughForCollisions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, connectionOf("bitbucket", func(c *siteconfig.Connection) {
+		pattern, err := sourcegraph.ParsePathPattern("{repositorySlug}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Pattern = pattern
+	}))
+	b.host.serve(repo(1, "PRJ/a"))
+	b.listNow(t, "bitbucket")
+	b.host.serve(repo(1, "PRJ/a"), repo(2, "OTHER/a"))
+	b.memory.fail = func(method string) error {
+		if method == "FinishListing" {
+			return errors.New("disk full")
+		}
+		return nil
+	}
+	if _, err := b.list(t.Context(), b.connection("bitbucket"), nil); err == nil {
+		t.Fatal("the database did not fail")
+	}
+	b.memory.fail = nil
+	if status := b.listNow(t, "bitbucket"); !strings.Contains(status.Error, "have the same name on Sourcegraph, a;") {
+		t.Errorf("status %q, want the collision", status.Error)
 	}
 }
 

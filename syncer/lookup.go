@@ -115,9 +115,6 @@ func (s *Syncer) adopt(ctx context.Context, conn *connection, found bitbucket.Re
 	if err != nil {
 		return Record{}, fmt.Errorf("store %s: %w", found.Address, err)
 	}
-	if !changes.none() {
-		conn.collisions.forget()
-	}
 	if err := s.enqueueNew(save, changes.Upserted); err != nil {
 		// The link is right without the mirror, and the next sweep queues it.
 		s.log.WarnContext(ctx, "a new repository waits for the next sweep", "repository", found.ID.String(), "err", err)

@@ -138,7 +138,9 @@ func (s *Syncer) unselect(ctx context.Context, conn *connection, leaving []Found
 		if !until.IsZero() && time.Now().After(until) {
 			return nil
 		}
-		if _, err := s.opts.Index.SaveFound(ctx, conn.Name, 0, chunk); err != nil {
+		_, err := s.opts.Index.SaveFound(ctx, conn.Name, 0, chunk)
+		s.forgetCollisions()
+		if err != nil {
 			return fmt.Errorf("store what leaves the selection of %s: %w", conn.Name, err)
 		}
 	}
@@ -175,6 +177,7 @@ func (s *Syncer) announce(conn *connection, changes Changes) {
 	if changes.none() {
 		return
 	}
+	s.forgetCollisions()
 	if conn.unsettled.Load() {
 		// A record that is stored as selected and should not be can be among them: one that lost
 		// a former address to another.

@@ -125,9 +125,7 @@ func (s *Syncer) SetConfig(config *siteconfig.Config) {
 	s.config, s.conns = config, conns
 	s.mu.Unlock()
 	s.settleAll(unsettled)
-	for _, c := range conns {
-		c.collisions.forget() // another connection may have taken a name
-	}
+	s.forgetCollisions() // a pattern may have changed
 	select {
 	case s.wake <- struct{}{}:
 	default:
