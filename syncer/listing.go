@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxDoubts bounds how many a status names.
+const maxDoubts = 50
+
 // listing is one pass over what a connection selects.
 type listing struct {
 	s    *Syncer
@@ -74,12 +77,11 @@ func (s *Syncer) list(ctx context.Context, conn *connection, progress func(found
 	if complete {
 		status.LastComplete = status.LastAttempt
 	}
-	sentences := l.doubts
 	collisions, err := s.findCollisions(ctx, conn)
 	if err != nil {
 		return status, err
 	}
-	status.Error = strings.Join(append(sentences, collisions...), "\n")
+	status.Error = strings.Join(append(l.problems(), collisions...), "\n")
 	save, cancelSave := saveContext(ctx)
 	defer cancelSave()
 	if err := s.opts.Status.SaveConnectionStatus(save, status); err != nil {
@@ -149,6 +151,17 @@ func (l *listing) run(ctx context.Context, status *ConnectionStatus) (complete b
 		return false, nil
 	}
 	return true, l.finish(ctx, status)
+}
+
+// problems returns the doubts as the status has them: a configuration can name thousands of
+// projects that the account may not see, and they are stored and logged with each listing. The last
+// one says why the listing ended.
+func (l *listing) problems() []string {
+	n := len(l.doubts) - 1
+	if n <= maxDoubts {
+		return l.doubts
+	}
+	return append(slices.Clone(l.doubts[:maxDoubts]), fmt.Sprintf("%d more entries have such problems", n-maxDoubts), l.doubts[n])
 }
 
 // doubt notes an error that ended the listing.

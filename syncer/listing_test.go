@@ -508,6 +508,23 @@ func TestALabelThatCannotBeReadStopsNothing(t *testing.T) {
 	}
 }
 
+func TestAStatusNamesABoundedNumberOfEntries(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	for n := range 3000 {
+		keys = append(keys, fmt.Sprintf("P%d", n))
+	}
+	b := newBench(t, connectionOf("bitbucket", func(c *siteconfig.Connection) { c.ProjectKeys = keys }))
+	b.host.list = func(ListQuery, func([]bitbucket.Repository) error) error { return bitbucket.ErrNotFound }
+	status := b.listNow(t, "bitbucket")
+	if !strings.HasPrefix(status.Error, "projectKeys P0: ") || !strings.Contains(status.Error, "\n2949 more entries have such problems\nprojectKeys P2999: ") {
+		t.Errorf("status %q, want the first ones, the last one, and how many more", status.Error)
+	}
+	if lines := strings.Count(status.Error, "\n") + 1; lines != maxDoubts+2 || !status.LastComplete.IsZero() {
+		t.Errorf("%d lines, complete at %v; want %d and never", lines, status.LastComplete, maxDoubts+2)
+	}
+}
+
 func TestCollisionsNameBoth(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, connectionOf("bitbucket", nil), connectionOf("second", func(c *siteconfig.Connection) {
