@@ -86,6 +86,9 @@ func (s *Store) EachRecord(ctx context.Context, connection string, yield func(sy
 		var row recordRow
 		targets := row.scanTargets()
 		for rows.Next() {
+			if err := ctx.Err(); err != nil {
+				return err // rows learn of it from a goroutine, which a busy machine may run late
+			}
 			if err := rows.Scan(targets...); err != nil {
 				return err
 			}
