@@ -265,6 +265,27 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// With disableAutoGitUpdates every mirror is due before long, and stays so.
+func TestASweepWithoutUpdatesDoesNotReadEverythingThatIsDue(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.start(t)
+	b.SetConfig(&siteconfig.Config{Connections: []siteconfig.Connection{connectionOf("bitbucket", nil)}, DisableAutoGitUpdates: true})
+	for n := range int64(sweepFetches + 1) {
+		b.memory.records[id(n)] = Record{Repository: repo(n, "PRJ/a"), Selected: true, Mirror: MirrorStatus{LastFetch: b.clock, NextFetch: b.clock}}
+	}
+	asked := 0
+	b.memory.fail = func(method string) error {
+		if method == "DueMirrors" {
+			asked++
+		}
+		return nil
+	}
+	if err := b.sweepMirrors(t.Context()); err != nil || asked != 1 {
+		t.Errorf("asked %d times what is due, %v; want once", asked, err)
+	}
+}
+
 func TestAScheduledListingRunsWhenItIsDue(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -58,25 +58,27 @@ func (s *Syncer) sweepMirrors(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("ask which mirrors are due: %w", err)
 		}
-		if usable, err = s.usable(ctx, due); err != nil {
+		var all bool
+		if usable, all, err = s.usable(ctx, due); err != nil {
 			return err
 		}
 		// Those that are passed over must not keep the others from their turn for ever.
-		if len(usable) >= sweepFetches || len(due) < limit {
+		if all || len(usable) >= sweepFetches || len(due) < limit {
 			break
 		}
 	}
 	return s.enqueueFetches(ctx, usable[:min(len(usable), sweepFetches)], priorityScheduled)
 }
 
-// usable returns those of the due repositories that can be fetched.
-func (s *Syncer) usable(ctx context.Context, due []bitbucket.RepoID) ([]bitbucket.RepoID, error) {
+// usable returns those of the due repositories that can be fetched, and whether these are all
+// that there are, however many more are due.
+func (s *Syncer) usable(ctx context.Context, due []bitbucket.RepoID) (usable []bitbucket.RepoID, all bool, err error) {
 	config, conns := s.current()
 	open := make(map[string]bool, len(conns))
 	for _, conn := range conns {
 		open[conn.Name] = conn.credential.blocked() == nil
 	}
-	usable := make([]bitbucket.RepoID, 0, len(due))
+	usable = make([]bitbucket.RepoID, 0, len(due))
 	for _, id := range due {
 		if !open[id.Connection] {
 			continue
@@ -85,13 +87,13 @@ func (s *Syncer) usable(ctx context.Context, due []bitbucket.RepoID) ([]bitbucke
 			// Only first fetches, which come first: the first other one is the end.
 			record, err := s.opts.Records.Record(ctx, id)
 			if err != nil {
-				return nil, fmt.Errorf("read the record of %s: %w", id, err)
+				return nil, false, fmt.Errorf("read the record of %s: %w", id, err)
 			}
 			if !record.Mirror.LastFetch.IsZero() {
-				break
+				return usable, true, nil
 			}
 		}
 		usable = append(usable, id)
 	}
-	return usable, nil
+	return usable, false, nil
 }
