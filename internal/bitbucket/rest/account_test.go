@@ -120,6 +120,14 @@ func TestAccount(t *testing.T) {
 		{"may not list users", "8.0.0", withToken, routes{"users": visitor, "profile/recent/repos": named}, "user@example.com", nil, nil},
 		{"may not list users, with 403", "8.0.0", withToken, routes{"users": file(t, 403, "error-401-permission.json"), "profile/recent/repos": named}, "user@example.com", nil, nil},
 		{
+			"may ask neither, and is named all the same", "8.0.0", withToken,
+			routes{"users": visitor, "profile/recent/repos": func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-AUSERNAME", "user%40example.com")
+				visitor(w, r)
+			}},
+			"user@example.com", nil, nil,
+		},
+		{
 			"is a visitor, since the token expired", "8.0.0", withToken,
 			routes{"users": visitor, "profile/recent/repos": visitor},
 			"",

@@ -32,6 +32,7 @@ type answerError struct {
 	// permission tells that Bitbucket knew the account and missed a permission, though the
 	// status is 401.
 	permission bool
+	account    string // that Bitbucket named beside it; "" when it named none
 }
 
 func (e *answerError) Error() string   { return e.text }

@@ -138,7 +138,7 @@ func (t *try) refusal(resp *http.Response, body []byte) error {
 		// The manual's answer to a permission that is missing. Asked for one thing, it means
 		// that this thing is not visible to the account, as a 404 does.
 		failure := fail(bitbucket.ErrNotFound)
-		failure.permission = true
+		failure.permission, failure.account = true, account(resp)
 		return failure
 	case status == http.StatusUnauthorized:
 		if c.credential.none() {

@@ -166,8 +166,11 @@ func (c *Client) probe(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if !last.permission {
+	switch {
+	case !last.permission:
 		return "", last
+	case last.account != "":
+		return last.account, nil // who is named is no visitor, as a token of a project may be
 	}
 	return "", &answerError{
 		text: bitbucket.ErrUnauthorized.Error() + ": Bitbucket takes the account for a visitor; " +
