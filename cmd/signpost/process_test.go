@@ -76,13 +76,18 @@ func start(dir string, env []string, stdout io.Writer, name string, args ...stri
 // stop sends a signal and waits for the end. It returns how the process ended.
 func (p *process) stop(signal os.Signal) error {
 	_ = p.cmd.Process.Signal(signal) // it may have ended already
+	return p.wait()
+}
+
+// wait returns how the process ended. One that does not end is killed.
+func (p *process) wait() error {
 	select {
 	case <-p.ended:
 		return p.err
 	case <-time.After(patience):
 		_ = p.cmd.Process.Kill()
 		<-p.ended
-		return fmt.Errorf("did not end after %v:\n%s", signal, p.stderr)
+		return fmt.Errorf("did not end:\n%s", p.stderr)
 	}
 }
 

@@ -116,24 +116,11 @@ func TestASecondInterruptDoesNotWait(t *testing.T) {
 
 func TestASyncThatIsStoppedSaysSo(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	env := ownEnvironment(dir)
-	double, ready, err := startBitbucket(dir, env, "-world", "demo", "-version", "8.19")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = double.stop(interrupt) })
-	config := filepath.Join(dir, "signpost.jsonc")
-	if err := writeConfig(config, configJSON{
-		PrimaryURL:      "https://sourcegraph.example.com",
-		BitbucketServer: []connectionJSON{connectionJSON{URL: ready.Servers[0].URL}.as(ready.Accounts["admin"])},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	dir, env, ready := startDoubleWithConfig(t)
 	if _, text, err := control(ready, http.MethodPost, "fault", `{"kind":"git","effect":"hang"}`); err != nil {
 		t.Fatal(err, text)
 	}
-	p, err := start(dir, env, io.Discard, "signpost", "sync", "--config", config, "--data", "data", "--log-format", "json")
+	p, err := start(dir, env, io.Discard, "signpost", "sync", "--config", "signpost.jsonc", "--data", "data", "--log-format", "json")
 	if err != nil {
 		t.Fatal(err)
 	}

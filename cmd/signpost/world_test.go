@@ -47,3 +47,23 @@ func (w *demoWorld) start(t *testing.T) {
 	w.server = s
 	t.Cleanup(func() { _ = s.stop(interrupt) })
 }
+
+// startDoubleWithConfig starts a double with the demo's repositories, which ends with the test,
+// and writes a configuration for it: signpost.jsonc in dir.
+func startDoubleWithConfig(t *testing.T) (dir string, env []string, ready bitbuckettest.Ready) {
+	t.Helper()
+	dir = t.TempDir()
+	env = ownEnvironment(dir)
+	double, ready, err := startBitbucket(dir, env, "-world", "demo", "-version", "8.19")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = double.stop(interrupt) })
+	if err := writeConfig(filepath.Join(dir, "signpost.jsonc"), configJSON{
+		PrimaryURL:      "https://sourcegraph.example.com",
+		BitbucketServer: []connectionJSON{connectionJSON{URL: ready.Servers[0].URL}.as(ready.Accounts["admin"])},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return dir, env, ready
+}

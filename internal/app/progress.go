@@ -35,12 +35,6 @@ type lines struct {
 	of   int
 }
 
-func (l *lines) printf(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, _ = fmt.Fprintf(l.out, format, args...) // the report at the end fails where this does
-}
-
 // Listed implements syncer.Progress.
 func (l *lines) Listed(string, int) {}
 
@@ -61,10 +55,10 @@ func (l *lines) Total(repositories int) {
 // Finished implements syncer.Progress.
 func (l *lines) Finished(repository string, result syncer.FetchResult, problem string) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.done++
-	done, of := l.done, l.of
-	l.mu.Unlock()
-	l.printf("[%d/%d] %s: %s\n", done, of, repository, outcome(result, problem))
+	// The report at the end fails where this does.
+	_, _ = fmt.Fprintf(l.out, "[%d/%d] %s: %s\n", l.done, l.of, repository, outcome(result, problem))
 }
 
 func outcome(result syncer.FetchResult, problem string) string {
@@ -128,7 +122,7 @@ func (b *bars) Started(repository string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := &repositoryBar{}
-	r.bar = b.container.New(1, mpb.SpinnerStyle(), mpb.BarRemoveOnComplete(), mpb.BarWidth(2),
+	r.bar = b.container.New(1, mpb.SpinnerStyle(), mpb.BarWidth(2),
 		mpb.AppendDecorators(decor.Name(repository+" "), decor.Any(func(decor.Statistics) string { return r.text() })))
 	b.current[repository] = r
 }
@@ -152,7 +146,7 @@ func (b *bars) Finished(repository string, _ syncer.FetchResult, _ string) {
 	delete(b.current, repository)
 	b.mu.Unlock()
 	if r != nil {
-		r.bar.SetTotal(-1, true)
+		r.bar.Abort(true) // mpb has no other end for a bar that never counted
 	}
 	if all != nil {
 		all.Increment()
