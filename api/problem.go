@@ -99,6 +99,10 @@ func problemFor(err error, admin bool) Problem {
 	return p
 }
 
+// CodeOf returns the code that the API has for an error, "internal_error" for one that it does
+// not know.
+func CodeOf(err error) string { return string(problemFor(err, false).Code) }
+
 // writeProblem turns an error into an RFC 9457 problem. An error that the table does not
 // know, and every failure of Bitbucket, is logged here, once, and its text stays inside.
 func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error) {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 
-	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/api"
 	"example.com/signpost/resolver"
 )
 
@@ -146,33 +146,13 @@ func shorten(url string) string {
 	return quoted
 }
 
-// codes are the names that the API gives the errors.
-var codes = []struct {
-	err  error
-	code string
-}{
-	{bitbucket.ErrInvalidURL, "invalid_url"},
-	{resolver.ErrPrimaryURLNotSet, "primary_url_not_set"},
-	{bitbucket.ErrUnknownHost, "unknown_host"},
-	{bitbucket.ErrUnsupportedPage, "unsupported_page"},
-	{resolver.ErrRepositoryNotFound, "repository_not_found"},
-	{resolver.ErrPullRequestNotFound, "pull_request_not_found"},
-	{bitbucket.ErrRateLimited, "rate_limited"},
-	{resolver.ErrBitbucketUnavailable, "bitbucket_unavailable"},
-}
-
 // describe writes an error with the API's code. Who resolves on the data folder is an
 // administrator, so the whole reason is in it.
 func describe(err error) string {
 	if problem, ok := errors.AsType[*ServerError](err); ok {
 		return problem.Error()
 	}
-	for _, row := range codes {
-		if errors.Is(err, row.err) {
-			return fmt.Sprintf("%v (%s)", err, row.code)
-		}
-	}
-	return err.Error()
+	return fmt.Sprintf("%v (%s)", err, api.CodeOf(err))
 }
 
 // resolveMany implements linkSource on the data folder.
