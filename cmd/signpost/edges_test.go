@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -127,4 +129,42 @@ func TestABrokenConfigurationFileNeverTakesEffect(t *testing.T) {
 	}
 	account := ready.Accounts["admin"]
 	checkDataFolder(t, filepath.Join(dir, "data"), s.stderr.String(), account.Token, account.Password, "canary-of-a-bad-file")
+}
+
+// What the account may not write is said, and nothing else goes wrong. Root may write
+// everywhere, so it runs the program as nobody.
+func TestADataFolderThatMayNotBeWritten(t *testing.T) {
+	t.Parallel()
+	path, err := program("signpost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "signpost-test-") // not t.TempDir, whose parent is closed to others
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, data := filepath.Join(dir, "signpost"), filepath.Join(dir, "data")
+	for _, err := range []error{os.Chmod(dir, 0o755), os.WriteFile(copied, binary, 0o755), os.Chmod(copied, 0o755), os.Mkdir(data, 0o500)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(copied, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	cmd.Dir, cmd.Env = dir, ownEnvironment(dir)
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		if err := os.Chown(data, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	out, err := cmd.CombinedOutput()
+	if exitCode(err) != 1 || !strings.Contains(string(out), "the data folder cannot be used") || !strings.Contains(string(out), "must be able to write there") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -98,6 +98,9 @@ func (s *settings) addServer(f *pflag.FlagSet) {
 
 // options returns what the program runs with.
 func (s *settings) options() (app.Options, error) {
+	if os.Getenv("SIGNPOST_DATABASE_URL") != "" { // its value may hold a password
+		return app.Options{}, &usageError{errors.New("SIGNPOST_DATABASE_URL is set, and this version keeps everything in the data folder: unset it")}
+	}
 	log, err := s.logger()
 	if err != nil {
 		return app.Options{}, err

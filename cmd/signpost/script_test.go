@@ -62,8 +62,8 @@ func ofScript(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).
 
 func environment(ts *testscript.TestScript) []string {
 	env := ownEnvironment(ts.Getenv("HOME"))
-	for _, name := range []string{"SIGNPOST_LOG_LEVEL", "SIGNPOST_DATA", "SIGNPOST_CONFIG", "CANARY"} {
-		if value := ts.Getenv(name); value != "" && name != "SIGNPOST_LOG_LEVEL" {
+	for _, name := range []string{"SIGNPOST_DATA", "SIGNPOST_CONFIG", "CANARY"} {
+		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"example.com/signpost/internal/app"
@@ -14,6 +17,12 @@ func newSyncCommand(s *settings) *cobra.Command {
 
 A REPOSITORY is KEY/slug, or CONNECTION:KEY/slug. The exit code is 1 if any
 repository failed; which and why is printed.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if slices.Contains(args, "") { // a script whose variable is not set
+				return &usageError{errors.New("a repository has an empty name: give KEY/slug, or none for all")}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := s.options()
 			if err != nil {

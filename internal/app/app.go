@@ -128,16 +128,9 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.opts.Listen)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", a.opts.Listen, err)
+	if err := a.listen(ctx); err != nil {
+		return err
 	}
-	a.onStop("listener", func(context.Context) error {
-		if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
 	if err := a.startSyncing(ctx); err != nil {
 		return err
 	}
@@ -167,6 +160,24 @@ func (a *App) Start(ctx context.Context) error {
 	})
 	a.log.InfoContext(ctx, "serving", "address", a.URL(), "data", a.opts.DataDir, "version", a.opts.Version)
 	a.warnWhatIsMissing(ctx)
+	return nil
+}
+
+// listen takes the address, unless it is taken already.
+func (a *App) listen(ctx context.Context) (err error) {
+	if a.listener != nil {
+		return nil
+	}
+	a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.opts.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", a.opts.Listen, err)
+	}
+	a.onStop("listener", func(context.Context) error {
+		if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
 	return nil
 }
 

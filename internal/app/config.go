@@ -50,6 +50,9 @@ func ShowConfig(ctx context.Context, o Options, server string) (text string, err
 	if o.ConfigFile != "" {
 		return showFile(ctx, o.ConfigFile)
 	}
+	if err := requireDataFolder(o.DataDir); err != nil {
+		return "", err
+	}
 	// Not New: whoever looks for what is wrong must see it, though a secret that it refers to
 	// is not there, as the server's environment is not in an administrator's shell.
 	a, err := open(ctx, o)

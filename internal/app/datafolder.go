@@ -62,6 +62,15 @@ func openDataFolder(path string) (*dataFolder, error) {
 	return d, nil
 }
 
+// requireDataFolder refuses a path where nothing was ever kept, so that a mistyped one is not
+// taken for an empty folder by a command that only reads.
+func requireDataFolder(path string) error {
+	if _, err := os.Stat(filepath.Join(path, "signpost.db")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s holds nothing yet; choose another with --data, or run signpost serve first", ErrDataFolder, path)
+	}
+	return nil // whatever else is wrong is said when it is opened
+}
+
 func holder(lockFile string) string {
 	text, err := os.ReadFile(lockFile)
 	if pid := strings.TrimSpace(string(text)); err == nil && pid != "" {

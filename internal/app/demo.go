@@ -81,6 +81,12 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Stop(context.WithoutCancel(ctx))) }()
+	if !o.Once {
+		// Before the work, not after it: the address may be in use.
+		if err := a.listen(ctx); err != nil {
+			return err
+		}
+	}
 	if err := a.configureDemo(ctx, worlds); err != nil {
 		return err
 	}
@@ -199,7 +205,7 @@ func (a *App) printDemo(ctx context.Context, worlds []*bitbuckettest.DemoWorld, 
 func (a *App) printDemoAddresses(worlds []*bitbuckettest.DemoWorld, token string, out io.Writer) error {
 	text := new(strings.Builder)
 	for _, world := range worlds {
-		fmt.Fprintf(text, "\nBitbucket %s      %s", world.Server.Version(), world.Server.URL())
+		fmt.Fprintf(text, "\n%-18s  %s", "Bitbucket "+world.Server.Version(), world.Server.URL())
 	}
 	sample := worlds[0].Samples[0].URL
 	fmt.Fprintf(text, `

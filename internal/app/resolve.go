@@ -48,6 +48,11 @@ func Resolve(ctx context.Context, o Options, r ResolveOptions) (err error) {
 	if r.Server != "" {
 		source = NewClient(r.Server, o.AdminToken)
 	} else {
+		if o.ConfigFile == "" {
+			if err := requireDataFolder(o.DataDir); err != nil {
+				return err
+			}
+		}
 		a, openErr := New(ctx, o)
 		if openErr != nil {
 			return openErr
