@@ -47,7 +47,7 @@ var testKeys = sync.OnceValues(func() (plain, encrypted []byte) {
 func testOptions() CheckOptions {
 	return CheckOptions{
 		LookupEnv: func(name string) (string, bool) {
-			value, ok := map[string]string{"BITBUCKET_TOKEN": "env-s3cret-token", "SIGNPOST_ADMIN_TOKEN": "admin"}[name]
+			value, ok := map[string]string{"BITBUCKET_TOKEN": "env-s3cret-token", "UNFILLED": "<the bot's token>", "SIGNPOST_ADMIN_TOKEN": "admin"}[name]
 			return value, ok
 		},
 		ReadFile: func(path string) ([]byte, error) {

@@ -43,6 +43,9 @@ func (c *checker) secret(n *node, key string) Secret {
 		return Secret{}
 	}
 	value, mend := c.reveal(v.text())
+	if mend == "" && isReference(v.text()) && isPlaceholder(strings.TrimSpace(value)) {
+		mend = fmt.Sprintf("takes its value from %s, which still holds a placeholder, as its angle brackets tell: put the secret there", v.text())
+	}
 	if mend == "" && key != "privateKey" {
 		mend = lineMend(value, key)
 	}
