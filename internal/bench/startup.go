@@ -51,6 +51,7 @@ func compareStartup(ctx context.Context, b *bench) ([]row, error) {
 	}
 	startup := timeRow("start-up with 100,000 repositories, database to resolver", "a start-up with 100", t,
 		within(time.Second, t.best(nanoseconds)))
+	startup.measured += fastest(t.best(nanoseconds))
 	bytes := median(memory)
 	return []row{startup, {
 		what: "memory of the index of 100,000", against: "-",

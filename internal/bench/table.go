@@ -68,6 +68,9 @@ func print(out io.Writer, table []row) error {
 	return w.Flush() // the writes before it were to memory
 }
 
+// fastest says what within judges.
+func fastest(best float64) string { return ", fastest " + short(time.Duration(best)) }
+
 // versus says both sides of a measurement of time.
 func versus(ours, theirs time.Duration) string {
 	return short(ours) + " / " + short(theirs)
