@@ -63,8 +63,11 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 			Dir:     filepath.Join(dir, "bitbucket-"+version),
 			Logger:  o.Logger,
 		})
-		if err != nil {
+		if errors.Is(err, bitbuckettest.ErrVersion) {
 			return fmt.Errorf("--bitbucket-version %s: %w", version, err)
+		}
+		if err != nil {
+			return err
 		}
 		worlds = append(worlds, world)
 	}

@@ -2,6 +2,7 @@ package bitbuckettest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,22 +12,25 @@ import (
 // client's reading must not be able to hide behind the same mistake here.
 type version struct{ major, minor, patch int }
 
+// ErrVersion means that the double cannot behave like the version that it was told.
+var ErrVersion = errors.New("the double cannot be version")
+
 func parseVersion(s string) (version, error) {
 	var numbers [3]int
 	parts := strings.Split(s, ".")
 	if len(parts) < 2 || len(parts) > 3 {
-		return version{}, fmt.Errorf("version %q of the double: want major.minor or major.minor.patch", s)
+		return version{}, fmt.Errorf("%w %q: want major.minor or major.minor.patch", ErrVersion, s)
 	}
 	for i, part := range parts {
 		n, err := strconv.Atoi(part)
 		if err != nil || n < 0 || n > 999 {
-			return version{}, fmt.Errorf("version %q of the double: %q is no number", s, part)
+			return version{}, fmt.Errorf("%w %q: %q is no number", ErrVersion, s, part)
 		}
 		numbers[i] = n
 	}
 	v := version{numbers[0], numbers[1], numbers[2]}
 	if v.major < 4 {
-		return version{}, fmt.Errorf("version %q of the double: the oldest is 4.0", s)
+		return version{}, fmt.Errorf("%w %q: the oldest is 4.0", ErrVersion, s)
 	}
 	return v, nil
 }
