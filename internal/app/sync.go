@@ -38,7 +38,7 @@ func (a *App) syncOnce(ctx context.Context, only []string, out io.Writer) (synce
 		return report, err
 	}
 	for _, c := range report.Connections {
-		line := fmt.Sprintf("%s: Bitbucket %s, %d repositories listed, %d selected", c.Connection, orUnknown(c.Version), c.Listed, c.Selected)
+		line := fmt.Sprintf("%s: Bitbucket %s, %s listed, %d selected", c.Connection, orUnknown(c.Version), repositories(c.Listed), c.Selected)
 		if c.Withheld > 0 {
 			line += fmt.Sprintf(", %d missing ones kept", c.Withheld)
 		}
@@ -49,8 +49,8 @@ func (a *App) syncOnce(ctx context.Context, only []string, out io.Writer) (synce
 			return report, err
 		}
 	}
-	if _, err := fmt.Fprintf(out, "%d repositories: %d cloned, %d changed, %d unchanged, %d failed, in %s\n",
-		report.Repositories, report.Cloned, report.Changed, report.Unchanged, report.Failed, time.Since(start).Round(10*time.Millisecond)); err != nil {
+	if _, err := fmt.Fprintf(out, "%s: %d cloned, %d changed, %d unchanged, %d failed, in %s\n",
+		repositories(report.Repositories), report.Cloned, report.Changed, report.Unchanged, report.Failed, time.Since(start).Round(10*time.Millisecond)); err != nil {
 		return report, err
 	}
 	if len(report.Failures) == 0 {
@@ -69,6 +69,13 @@ func (a *App) syncOnce(ctx context.Context, only []string, out io.Writer) (synce
 		return report, err
 	}
 	return report, ErrSomeFailed
+}
+
+func repositories(n int) string {
+	if n == 1 {
+		return "1 repository"
+	}
+	return fmt.Sprintf("%d repositories", n)
 }
 
 func orUnknown(version string) string {
