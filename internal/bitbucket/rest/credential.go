@@ -64,9 +64,9 @@ func (c *credential) authorizeREST(r *http.Request) {
 
 // authorizeGit adds the credential to a request of git. A token goes out as the password
 // of its user where the user is known: this is documented since 5.5, Bearer only for
-// current versions. Bearer is what remains once that login was refused.
+// current versions. Bearer is what remains once that login is over.
 func (c *credential) authorizeGit(r *http.Request) {
-	if _, refused := c.git.state(); c.named() && !refused {
+	if c.named() && !c.git.isOver() {
 		r.SetBasicAuth(c.username, c.token)
 		return
 	}
@@ -96,6 +96,7 @@ func (c *credential) refused(now time.Time) error {
 
 // forgive forgets a refusal. The credential is asked about once before it is used again.
 func (c *credential) forgive() {
+	c.git.forgive()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refusal != nil {

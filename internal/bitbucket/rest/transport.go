@@ -151,29 +151,31 @@ func (g gitRoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	send, answered, err := c.credential.admitGit(r.Context(), r)
+	resp, err := c.sendGit(r)
 	if err != nil {
-		closeBody(r)
-		return nil, c.describe(r.Context(), "git", err)
+		return nil, err
 	}
-	if err := c.pacer.wait(r.Context()); err != nil {
-		answered(nil)
-		closeBody(r)
-		return nil, c.describe(r.Context(), "git", err)
-	}
-	began := time.Now()
-	resp, err := c.git.RoundTrip(send)
-	answered(resp)
-	c.observe("git", resp, time.Since(began))
-	if err != nil {
-		return nil, c.describe(r.Context(), "git", err)
-	}
-	c.pacer.heed(resp)
 	if authorized && isRefusedLogin(resp) {
 		// Either the credential is wrong, or an old Bitbucket says so of a repository that
 		// the account may not read. REST tells the two apart, before the next fetch.
 		c.credential.setSuspect(true)
 	}
+	return resp, nil
+}
+
+// sendPaced sends a request of git when the connection's rate allows it.
+func (c *Client) sendPaced(r *http.Request) (*http.Response, error) {
+	if err := c.pacer.wait(r.Context()); err != nil {
+		closeBody(r)
+		return nil, c.describe(r.Context(), "git", err)
+	}
+	began := time.Now()
+	resp, err := c.git.RoundTrip(r)
+	c.observe("git", resp, time.Since(began))
+	if err != nil {
+		return nil, c.describe(r.Context(), "git", err)
+	}
+	c.pacer.heed(resp)
 	return resp, nil
 }
 
