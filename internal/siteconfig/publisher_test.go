@@ -565,6 +565,11 @@ func TestAFileThatIsEmptiedLeavesTheRunningConfiguration(t *testing.T) {
 			w.write(primaryText(1))
 			w.ticks(2)
 		}
+		w.write("/* " + primaryText(1)) // is no empty file: what is wrong has a place
+		w.ticks(2)
+		if !strings.Contains(w.log.String(), "1:1 error: ") {
+			w.t.Errorf("a comment that does not end:\n%s", w.log)
+		}
 		w.write("{}") // by intent
 		w.ticks(2)
 		w.wantApplied("https://sg1.example.com", "")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -108,10 +109,11 @@ var (
 	errNoFile  = errors.New("is not a plain file, and so cannot be read again: put one in its place, or restart to use it")
 )
 
-// holdsValue tells whether a text holds more than comments and white space.
+// holdsValue tells whether a text holds more than comments and white space. Behind a comment
+// that does not end there may be anything.
 func holdsValue(text string) bool {
 	_, rest := cutMark(text)
-	return firstValue(scan(rest)) >= 0
+	return slices.ContainsFunc(scan(rest), func(t token) bool { return t.kind != tokenComment || !t.closed })
 }
 
 // readAgain is readFile for a file that was read before. It does not open a pipe: nobody may
