@@ -77,7 +77,7 @@ func (s *Syncer) list(ctx context.Context, conn *connection, progress func(found
 	if complete {
 		status.LastComplete = status.LastAttempt
 	}
-	collisions, err := s.findCollisions(ctx, conn)
+	collisions, err := s.collisionsOf(ctx, conn.Name)
 	if err != nil {
 		return status, err
 	}

@@ -544,6 +544,10 @@ func TestCollisionsNameBoth(t *testing.T) {
 	if status := b.listNow(t, "bitbucket"); status.Error != want {
 		t.Errorf("the other's status\n%q, want\n%q", status.Error, want)
 	}
+	// Once when each of them was found, and not for each that asks.
+	if n := len(slices.DeleteFunc(slices.Clone(b.memory.read), func(connection string) bool { return connection != "" })); n != 2 {
+		t.Errorf("the whole index was read %d times, want 2", n)
+	}
 	twin.Slug = "renamed"
 	other.serve(twin)
 	for _, name := range []string{"second", "bitbucket"} { // the records of the latter did not change

@@ -139,7 +139,7 @@ func (s *Syncer) unselect(ctx context.Context, conn *connection, leaving []Found
 			return nil
 		}
 		_, err := s.opts.Index.SaveFound(ctx, conn.Name, 0, chunk)
-		s.forgetCollisions()
+		s.names.forget()
 		if err != nil {
 			return fmt.Errorf("store what leaves the selection of %s: %w", conn.Name, err)
 		}
@@ -177,7 +177,7 @@ func (s *Syncer) announce(conn *connection, changes Changes) {
 	if changes.none() {
 		return
 	}
-	s.forgetCollisions()
+	s.names.forget()
 	if conn.unsettled.Load() {
 		// A record that is stored as selected and should not be can be among them: one that lost
 		// a former address to another.

@@ -44,6 +44,7 @@ type Syncer struct {
 	fetches  flights[bitbucket.RepoID]
 	listings flights[string]
 	begun    moments
+	names    collisions
 	metrics  *metrics
 	wake     chan struct{} // asks for a sweep now; holds one
 	started  chan struct{} // closed by Start
@@ -125,7 +126,7 @@ func (s *Syncer) SetConfig(config *siteconfig.Config) {
 	s.config, s.conns = config, conns
 	s.mu.Unlock()
 	s.settleAll(unsettled)
-	s.forgetCollisions() // a pattern may have changed
+	s.names.forget() // a pattern may have changed
 	select {
 	case s.wake <- struct{}{}:
 	default:
