@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -44,10 +45,10 @@ masked. Asking a server needs SIGNPOST_ADMIN_TOKEN.`,
 				return err
 			}
 			text, err := app.ShowConfig(cmd.Context(), options, s.server)
-			if err != nil {
-				return err
+			if text != "" {
+				_, printErr := fmt.Fprint(cmd.OutOrStdout(), text)
+				err = errors.Join(err, printErr)
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
 		},
 	}

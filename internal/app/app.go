@@ -24,9 +24,10 @@ import (
 
 // requestTime is how long a request may take. drainTime is how long those that are being
 // answered may take after a stop was asked for: none is cut off, also none that has just begun.
+// Most service managers wait for 30 s before they kill.
 const (
-	requestTime = 30 * time.Second
-	drainTime   = requestTime + 5*time.Second
+	requestTime = 25 * time.Second
+	drainTime   = requestTime + 3*time.Second
 )
 
 // Options says how the program runs.

@@ -42,7 +42,8 @@ func readConfig(path string) ([]byte, error) {
 }
 
 // ShowConfig returns the text of the site configuration with its secrets masked: of a
-// running server, or where server is "" of the file, or else of the data folder.
+// running server, or where server is "" of the file, or else of the data folder. A file that has
+// errors is shown beside the error that has them.
 func ShowConfig(ctx context.Context, o Options, server string) (text string, err error) {
 	if server != "" {
 		return NewClient(server, o.AdminToken).SiteConfig(ctx)
@@ -73,8 +74,14 @@ func showFile(ctx context.Context, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := publisher.Load(ctx); err != nil {
-		return "", err
+	loadErr := publisher.Load(ctx)
+	if errors.Is(loadErr, siteconfig.ErrInvalid) {
+		// What is wrong can be a secret that is there for the server alone: it is shown all the same.
+		text, err := readConfig(file)
+		return siteconfig.Mask(string(text)), errors.Join(loadErr, err)
+	}
+	if loadErr != nil {
+		return "", loadErr
 	}
 	stored, err := publisher.Text(ctx)
 	return siteconfig.Mask(stored.Text), err
