@@ -265,6 +265,37 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// A job whose end could not be stored, because the disk was full, stays stored as running.
+func TestALostJobKeepsNoRepositoryFromItsSchedule(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.start(t)
+	b.memory.statuses["bitbucket"] = ConnectionStatus{Connection: "bitbucket", LastAttempt: b.clock}
+	b.memory.records[id(1)] = Record{Repository: repo(1, "PRJ/a"), Selected: true}
+	sweep := func(when string, want ...string) {
+		t.Helper()
+		if err := b.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, b.jobs()); diff != "" {
+			t.Errorf("%s: jobs (-want +got):\n%s", when, diff)
+		}
+	}
+	const follower = `fetch {"connection":"bitbucket","number":1,"follows":1}`
+	sweep("at first", `fetch {"connection":"bitbucket","number":1}`)
+	b.queue.set(b.queue.last("fetch").ID, rivertype.JobStateRunning)
+	end, ok := b.fetches.tryBegin(id(1))
+	if !ok {
+		t.Fatal("the fetch is under way already")
+	}
+	sweep("while it is worked on")
+	end()
+	sweep("when it is lost", follower)
+	sweep("once more", follower)
+	b.queue.set(b.queue.last("fetch").ID, rivertype.JobStateCompleted)
+	sweep("when it is due again", follower)
+}
+
 // With disableAutoGitUpdates every mirror is due before long, and stays so.
 func TestASweepWithoutUpdatesDoesNotReadEverythingThatIsDue(t *testing.T) {
 	t.Parallel()

@@ -60,7 +60,7 @@ func (s *Syncer) enqueue(ctx context.Context, args chained) error {
 }
 
 // enqueueFetches stores scheduled fetches. One that this process is working on is left out:
-// its end says when the next one is due.
+// its end says when the next one is due. One whose job was lost is followed; see enqueueLost.
 func (s *Syncer) enqueueFetches(ctx context.Context, ids []bitbucket.RepoID, priority int) error {
 	queue := s.startedQueue()
 	if queue == nil {
@@ -82,11 +82,29 @@ func (s *Syncer) enqueueFetches(ctx context.Context, ids []bitbucket.RepoID, pri
 		if len(params) == 0 {
 			continue
 		}
-		if _, err := queue.InsertMany(ctx, params); err != nil {
+		results, err := queue.InsertMany(ctx, params)
+		if err != nil {
 			return fmt.Errorf("store %d fetch jobs: %w", len(params), err)
+		}
+		for i, result := range results {
+			if err := s.enqueueLost(ctx, params[i].Args.(FetchArgs), result); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// enqueueLost stores a scheduled fetch that was kept out by a job that is stored as running
+// while nobody works on it. River gives up storing the end of a job after some seconds in which
+// the database fails, as it does on a full disk; until such a job is rescued, it would keep its
+// repository from every scheduled fetch. A living job that is just beginning or ending may be
+// taken for a lost one: what follows it finds nothing due.
+func (s *Syncer) enqueueLost(ctx context.Context, args FetchArgs, result *rivertype.JobInsertResult) error {
+	if !result.UniqueSkippedAsDuplicate || result.Job.State != rivertype.JobStateRunning || s.fetches.busy(args.id()) {
+		return nil
+	}
+	return s.enqueue(ctx, args.following(result.Job.ID))
 }
 
 // enqueueNew stores the first fetch of records that have no mirror yet.
