@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,3 +40,36 @@ func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// riverLogger is River's part of the log. What River tells at level info, such as how many jobs
+// it has worked, every few seconds and for ever, is for whoever looks for a defect: it becomes debug.
+func riverLogger(log *slog.Logger) *slog.Logger { return slog.New(quieter{log.Handler()}) }
+
+// quieter makes debug of info.
+type quieter struct{ slog.Handler }
+
+func quiet(level slog.Level) slog.Level {
+	if level == slog.LevelInfo {
+		return slog.LevelDebug
+	}
+	return level
+}
+
+// Enabled implements slog.Handler.
+func (q quieter) Enabled(ctx context.Context, level slog.Level) bool {
+	return q.Handler.Enabled(ctx, quiet(level))
+}
+
+// Handle implements slog.Handler.
+func (q quieter) Handle(ctx context.Context, record slog.Record) error {
+	record.Level = quiet(record.Level)
+	return q.Handler.Handle(ctx, record)
+}
+
+// WithAttrs implements slog.Handler.
+func (q quieter) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quieter{q.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (q quieter) WithGroup(name string) slog.Handler { return quieter{q.Handler.WithGroup(name)} }

@@ -132,7 +132,7 @@ func (a *App) notReady() []string {
 
 // startSyncing starts the jobs: listings and fetches, on River in the same database.
 func (a *App) startSyncing(ctx context.Context) error {
-	queue, err := a.records.NewQueue(a.syncer.RiverConfig(a.log))
+	queue, err := a.records.NewQueue(a.syncer.RiverConfig(riverLogger(a.log)))
 	if err != nil {
 		return err
 	}
