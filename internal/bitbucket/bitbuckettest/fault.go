@@ -1,6 +1,7 @@
 package bitbuckettest
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -133,8 +134,9 @@ func (c *call) suffer() (done bool) {
 		return false
 	}
 	if f.Delay > 0 || f.Effect == EffectHang {
-		// Go sees that the client has gone only when the body has been read.
-		_, _ = io.Copy(io.Discard, c.r.Body)
+		// Go sees that the client has gone only when the body has been read. A slow answer needs it.
+		body, _ := io.ReadAll(c.r.Body) // what is missing fails where it is read
+		c.r.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	if f.Delay > 0 && !c.wait(f.Delay) {
 		return true

@@ -258,6 +258,15 @@ func TestGitTakesCompressedRequests(t *testing.T) {
 	}
 }
 
+func TestGitClonesFromASlowServer(t *testing.T) {
+	t.Parallel()
+	s := startWithGit(t, bitbuckettest.Options{})
+	s.Fault(bitbuckettest.Fault{Kind: bitbuckettest.KindGit, Delay: time.Millisecond})
+	if out, err := git(t, "/", "clone", "--quiet", remote(s, "prj/app.git"), filepath.Join(t.TempDir(), "clone")); err != nil {
+		t.Error(out)
+	}
+}
+
 func TestGitFetchesWhatWasPushedLater(t *testing.T) {
 	t.Parallel()
 	s := startWithGit(t, bitbuckettest.Options{})
