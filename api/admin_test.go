@@ -259,3 +259,15 @@ func TestAPrimaryURLThatIsOvertakenIsSetInTheNewText(t *testing.T) {
 		t.Errorf("ETag %s of what is in effect", a.Header.Get("ETag"))
 	}
 }
+
+func TestAFullDiskIsToldToTheAdministrator(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"PUT primary-url", "PUT site-config"} {
+		w := newWorld(t, nil)
+		w.config.full = true
+		p := wantProblem(t, ask(t, w.handler, asAdmin(adminRequests()[name]())), 507, api.StorageFull)
+		if !strings.Contains(p.Detail, "Free some") {
+			t.Errorf("%s: does not say what to do: %s", name, p.Detail)
+		}
+	}
+}

@@ -45,6 +45,7 @@ type fakeConfiguration struct {
 	readOnly bool
 	overtake func(f *fakeConfiguration) // somebody else's change, just before a Put
 	slow     bool                       // reading a text takes longer than anybody waits
+	full     bool                       // nothing more can be stored
 }
 
 func newFakeConfiguration(t *testing.T, text string) *fakeConfiguration {
@@ -104,6 +105,9 @@ func (f *fakeConfiguration) Put(ctx context.Context, text string, expected int64
 	config, problems := siteconfig.Check(text, siteconfig.CheckOptions{})
 	if config == nil {
 		return nil, problems, siteconfig.ErrInvalid
+	}
+	if f.full {
+		return nil, nil, siteconfig.ErrStorageFull
 	}
 	f.version++
 	config.Version = f.version

@@ -68,6 +68,7 @@ var problems = []struct {
 	{siteconfig.ErrConflict, Problem{Status: 412, Code: Conflict, Title: "Changed by somebody else", Detail: "The site configuration was changed since the version that you edited. Read it again and apply your change to it."}},
 	{siteconfig.ErrReadOnly, Problem{Status: 409, Code: ReadOnly, Title: "Read-only", Detail: "The site configuration comes from a file (--config). Edit the file: it is read again when it changes."}},
 	{siteconfig.ErrInvalid, Problem{Status: 422, Code: InvalidSiteConfig, Title: "The site configuration has errors", Detail: "Nothing was stored. Correct the errors that are listed in problems."}},
+	{siteconfig.ErrStorageFull, Problem{Status: 507, Code: StorageFull, Title: "No space left", Detail: "Nothing was stored: no space is left on the disk of the server's data folder. Free some and try again."}},
 	{errTooLarge, Problem{Status: 413, Code: PayloadTooLarge, Title: "Too large", Detail: "The body is larger than this path takes."}},
 	{errMediaType, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Wrong media type", Detail: "Send the body as application/json."}},
 	{errContentEncoding, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Compressed body", Detail: "Send the body as it is, without Content-Encoding."}},

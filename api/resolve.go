@@ -112,12 +112,13 @@ func (s *Server) handleResolveBatch(w http.ResponseWriter, r *http.Request) erro
 	id := w.Header().Get(requestIDHeader)
 	admin := s.admin.holds(r)
 	results := make([]batchResult, len(body.URLs))
+	failures := batchFailures{byCode: make(map[ProblemCode][]error)}
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range min(batchWorkers, len(results)) {
 		workers.Go(func() {
 			for i := range next {
-				results[i] = s.resolveOne(r, id, *body.URLs[i], admin)
+				results[i] = s.resolveOne(r, id, *body.URLs[i], admin, &failures)
 			}
 		})
 	}
@@ -129,13 +130,29 @@ func (s *Server) handleResolveBatch(w http.ResponseWriter, r *http.Request) erro
 	if err := r.Context().Err(); errors.Is(err, context.Canceled) {
 		return err // nobody reads the results
 	}
+	for code, failed := range failures.byCode {
+		s.log.ErrorContext(r.Context(), "resolving some of a batch failed", "request_id", id, "code", code, "failed", len(failed), "err", failed[0])
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	return writeJSON(w, http.StatusOK, struct {
 		Results []batchResult `json:"results"`
 	}{results})
 }
 
-func (s *Server) resolveOne(r *http.Request, id, raw string, admin bool) (answer batchResult) {
+// batchFailures are what an operator must know of a batch: a line for each code, however many
+// of the URLs need a Bitbucket that is down.
+type batchFailures struct {
+	mu     sync.Mutex
+	byCode map[ProblemCode][]error
+}
+
+func (f *batchFailures) add(code ProblemCode, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.byCode[code] = append(f.byCode[code], err)
+}
+
+func (s *Server) resolveOne(r *http.Request, id, raw string, admin bool, failures *batchFailures) (answer batchResult) {
 	answer.Input = raw
 	defer func() { // a panic in a goroutine of its own would end the process
 		if cause := recover(); cause != nil {
@@ -152,9 +169,8 @@ func (s *Server) resolveOne(r *http.Request, id, raw string, admin bool) (answer
 	result, err := s.resolver.Resolve(r.Context(), raw)
 	if err != nil {
 		p := problemFor(err, admin)
-		gone := errors.Is(r.Context().Err(), context.Canceled)
-		if p.Status >= http.StatusInternalServerError && p.Code != PrimaryURLNotSet && !gone {
-			s.log.ErrorContext(r.Context(), "resolving one of a batch failed", "request_id", id, "code", p.Code, "err", err)
+		if p.Status >= http.StatusInternalServerError && p.Code != PrimaryURLNotSet {
+			failures.add(p.Code, err)
 		}
 		answer.Error = &p
 		return answer

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -92,7 +93,7 @@ func TestTheLogHasTheRequestIDOfWhatFailed(t *testing.T) {
 		"a panic":             {panics, get(resolvePath(fileURL)), "panic while answering a request"},
 		"a panic in a batch":  {panics, send(http.MethodPost, "/api/v1/resolve", `{"urls":["x"]}`), "panic while answering a request"},
 		"too slow":            {late, get(resolvePath(fileURL)), "request failed"},
-		"too slow in a batch": {late, send(http.MethodPost, "/api/v1/resolve", `{"urls":["x"]}`), "resolving one of a batch failed"},
+		"too slow in a batch": {late, send(http.MethodPost, "/api/v1/resolve", `{"urls":["x"]}`), "resolving some of a batch failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,5 +155,23 @@ func TestARequestIDCannotForgeTheLog(t *testing.T) {
 		if got == "" || (got == sent) != kept {
 			t.Errorf("%q became %q", sent, got)
 		}
+	}
+}
+
+// A Bitbucket that is down takes one line of the log for a batch, not a hundred; and a defect
+// behind it is not lost.
+func TestABatchThatFailsIsLoggedOnceForEachCode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(_ context.Context, raw string) (resolver.Result, error) {
+		if raw == "defect" {
+			return resolver.Result{}, errors.New("a defect")
+		}
+		return resolver.Result{}, resolver.ErrBitbucketUnavailable
+	})
+	body := `{"urls":["defect"` + strings.Repeat(`,"x"`, 99) + `]}`
+	ask(t, w.handler, send(http.MethodPost, "/api/v1/resolve", body))
+	log := w.log.String()
+	if n := strings.Count(log, "resolving some of a batch failed"); n != 2 || !strings.Contains(log, `"failed":99`) || !strings.Contains(log, "a defect") {
+		t.Errorf("%d lines, want one for each of two codes:\n%s", n, log)
 	}
 }

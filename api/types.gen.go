@@ -57,6 +57,7 @@ const (
 	RateLimited          ProblemCode = "rate_limited"
 	ReadOnly             ProblemCode = "read_only"
 	RepositoryNotFound   ProblemCode = "repository_not_found"
+	StorageFull          ProblemCode = "storage_full"
 	Unauthorized         ProblemCode = "unauthorized"
 	UnknownHost          ProblemCode = "unknown_host"
 	UnsupportedMediaType ProblemCode = "unsupported_media_type"
@@ -97,6 +98,8 @@ func (e ProblemCode) Valid() bool {
 	case ReadOnly:
 		return true
 	case RepositoryNotFound:
+		return true
+	case StorageFull:
 		return true
 	case Unauthorized:
 		return true

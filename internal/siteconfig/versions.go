@@ -10,6 +10,8 @@ import (
 var (
 	// ErrConflict means that somebody else stored a version since the expected one.
 	ErrConflict = errors.New("the site configuration was changed by somebody else")
+	// ErrStorageFull means that the disk has no room for another version; nothing changed.
+	ErrStorageFull = errors.New("no room for another version of the site configuration")
 	// ErrNoVersion means that nothing is stored yet.
 	ErrNoVersion = errors.New("no site configuration is stored yet")
 )
@@ -28,7 +30,8 @@ type Versions interface {
 	// LatestVersion returns the newest version, or ErrNoVersion.
 	LatestVersion(ctx context.Context) (StoredVersion, error)
 	// AppendVersion stores text as version expected+1 and returns it. Unless the newest
-	// version is expected (0 for none), it stores nothing and the error is ErrConflict.
+	// version is expected (0 for none), it stores nothing and the error is ErrConflict. On a
+	// full disk it is ErrStorageFull.
 	AppendVersion(ctx context.Context, expected int64, text, author string) (StoredVersion, error)
 	// ListVersions returns versions, newest first, at most limit of them.
 	ListVersions(ctx context.Context, limit int) ([]StoredVersion, error)

@@ -195,8 +195,8 @@ func TestAFullDiskIsToldAndNothingIsLost(t *testing.T) {
 		}
 	}
 	limit(pages)
-	if _, err := s.AppendVersion(t.Context(), 1, strings.Repeat("two", 10_000), ""); !errors.Is(err, ErrDiskFull) {
-		t.Errorf("AppendVersion: error %v, want ErrDiskFull", err)
+	if _, err := s.AppendVersion(t.Context(), 1, strings.Repeat("two", 10_000), ""); !errors.Is(err, ErrDiskFull) || !errors.Is(err, siteconfig.ErrStorageFull) {
+		t.Errorf("AppendVersion: error %v, want ErrDiskFull and ErrStorageFull", err)
 	}
 	if _, err := s.SaveFound(t.Context(), "c", 0, someFound(1000)); !errors.Is(err, ErrDiskFull) {
 		t.Errorf("SaveFound: error %v, want ErrDiskFull", err)

@@ -63,7 +63,11 @@ func (s *Store) AppendVersion(ctx context.Context, expected int64, text, author 
 		})
 	})
 	if err != nil {
-		return siteconfig.StoredVersion{}, s.describe("store the site configuration", err)
+		err = s.describe("store the site configuration", err)
+		if errors.Is(err, ErrDiskFull) {
+			err = fmt.Errorf("%w: %w", siteconfig.ErrStorageFull, err)
+		}
+		return siteconfig.StoredVersion{}, err
 	}
 	return siteconfig.StoredVersion{Version: row.Version, Text: text, Author: row.Author, Created: fromNanos(row.CreatedAt)}, nil
 }
