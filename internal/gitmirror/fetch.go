@@ -22,7 +22,7 @@ import (
 
 // Fetch implements syncer.Mirrors. It asks for the refs first; when these and HEAD are what
 // request.RefsDigest and the mirror say, it ends there and writes nothing. A mirror whose pack
-// indexes cannot be read is cloned anew, beside the old one.
+// indexes cannot be read, or that has too many packs, is cloned anew, beside the old one.
 //
 // Answers that would take all refs from a mirror, or most of many, are asked for a second time. Refs that
 // cannot be kept (a branch called HEAD, names that no file can have) are left out with a note
@@ -132,22 +132,22 @@ func (f *fetch) want(ctx context.Context, have *refTable) (*refTable, error) {
 
 // bring brings the objects that want needs, and then, unless they are the same already, the refs.
 func (f *fetch) bring(ctx context.Context, have, want *refTable, same bool) error {
-	stage, err := os.MkdirTemp(f.tmp, tmpPrefix+"fetch-")
-	if err != nil {
-		return fmt.Errorf("prepare a fetch: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(stage) }()
 	f.size = 0
-	if err := initBare(stage); err != nil {
-		return fmt.Errorf("prepare a fetch: %w", err)
-	}
 	if have == nil {
-		return f.clone(ctx, stage, want)
+		return f.clone(ctx, want)
 	}
-	err = f.update(ctx, stage, have, want)
+	if !same && f.isCrowded() {
+		err := f.clone(ctx, want)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// What fails here, for instance for want of space, must not keep the mirror from its news.
+		f.log.WarnContext(ctx, "the mirror has many packs and could not be cloned anew", "repository", f.id, "err", err)
+	}
+	err := f.update(ctx, have, want)
 	if damage, ok := errors.AsType[*damagedError](err); ok {
 		f.log.WarnContext(ctx, "the mirror is damaged and is cloned anew", "repository", f.id, "err", damage.cause)
-		return f.clone(ctx, stage, want)
+		return f.clone(ctx, want)
 	}
 	if err != nil {
 		return err
@@ -161,8 +161,33 @@ func (f *fetch) bring(ctx context.Context, have, want *refTable, same bool) erro
 	return err
 }
 
-// clone makes the mirror in stage and renames it into its place.
-func (f *fetch) clone(ctx context.Context, stage string, want *refTable) error {
+// isCrowded tells whether the mirror has so many packs that it is cloned anew: each fetch adds
+// one, go-git reads the index of each, and its RepackObjects is not safe (#2370). After a clone that
+// failed some fetches pass until the next.
+func (f *fetch) isCrowded() bool {
+	packs, err := packFiles(f.dir, ".pack")
+	return err == nil && len(packs) >= f.maxPacks && len(packs)%max(f.maxPacks/10, 1) == 0
+}
+
+// stage makes an empty repository beside the mirrors. The caller removes it.
+func (f *fetch) stage() (dir string, err error) {
+	dir, err = os.MkdirTemp(f.tmp, tmpPrefix+"fetch-")
+	if err == nil {
+		err = initBare(dir)
+	}
+	if err != nil {
+		return dir, fmt.Errorf("prepare a fetch: %w", err)
+	}
+	return dir, nil
+}
+
+// clone makes the mirror beside its place and renames it into that.
+func (f *fetch) clone(ctx context.Context, want *refTable) error {
+	stage, err := f.stage()
+	defer func() { _ = os.RemoveAll(stage) }()
+	if err != nil {
+		return err
+	}
 	if wants := distinct(want.refs); len(wants) > 0 {
 		objects := openStage(stage)
 		err := f.receivePack(ctx, objects, wants, nil, f.request.Progress)
@@ -204,9 +229,9 @@ func (f *fetch) clone(ctx context.Context, stage string, want *refTable) error {
 	return nil
 }
 
-// update receives what the mirror lacks into stage, and moves the pack into the mirror. A
+// update receives what the mirror lacks beside it, and moves the pack into the mirror. A
 // *damagedError when the mirror's own indexes make no sense; nothing was received then.
-func (f *fetch) update(ctx context.Context, stage string, have, want *refTable) error {
+func (f *fetch) update(ctx context.Context, have, want *refTable) error {
 	mirror := openObjects(f.dir)
 	defer func() { _ = mirror.Close() }()
 	wants, err := lacking(mirror, distinct(want.refs))
@@ -218,6 +243,11 @@ func (f *fetch) update(ctx context.Context, stage string, have, want *refTable) 
 	}
 	if len(wants) == 0 {
 		return stopped(ctx)
+	}
+	stage, err := f.stage()
+	defer func() { _ = os.RemoveAll(stage) }()
+	if err != nil {
+		return err
 	}
 	staged := openStage(stage)
 	err = f.receivePack(ctx, staged, wants, havesOf(mirror, have, want), f.request.Progress)

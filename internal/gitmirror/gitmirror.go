@@ -67,6 +67,9 @@ type Options struct {
 	// answer may take five times as long to begin.
 	// The whole fetch is bounded by its context alone.
 	IdleTimeout time.Duration
+	// MaxPacks is how many packs a mirror has at most before it is cloned anew, beside the old
+	// one; 500 if zero. With so many the first look after a fetch takes some tenths of a second.
+	MaxPacks int
 	// OpenRepositories bounds how many repositories are kept open for readers; 64 if zero.
 	OpenRepositories int
 	// HandlesPerRepository bounds how many readers one repository has at once; 2 if zero. Further
@@ -80,11 +83,12 @@ type Options struct {
 // Mirrors keeps the mirrors of one data folder. It fills syncer.Mirrors and
 // resolver.Mirrors, and is safe for concurrent use.
 type Mirrors struct {
-	root    string
-	tmp     string
-	idle    time.Duration
-	log     *slog.Logger
-	readers *readers
+	root     string
+	tmp      string
+	idle     time.Duration
+	maxPacks int
+	log      *slog.Logger
+	readers  *readers
 
 	mu      sync.Mutex
 	closed  bool
@@ -107,9 +111,10 @@ func New(o Options) (*Mirrors, error) {
 		return nil, errors.New("gitmirror: Options needs Root and Tmp")
 	}
 	m := &Mirrors{
-		idle:    cmp.Or(o.IdleTimeout, 2*time.Minute),
-		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		writers: make(map[bitbucket.RepoID]*writer),
+		idle:     cmp.Or(o.IdleTimeout, 2*time.Minute),
+		maxPacks: cmp.Or(o.MaxPacks, 500),
+		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		writers:  make(map[bitbucket.RepoID]*writer),
 		readers: newReaders(
 			cmp.Or(o.OpenRepositories, 64),
 			cmp.Or(o.HandlesPerRepository, 2),
