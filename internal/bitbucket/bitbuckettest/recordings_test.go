@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,28 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/signpost/internal/bitbucket/bitbuckettest"
+	"example.com/signpost/internal/bitbucket/bitbuckettest/recordings"
 )
-
-// recording reads a recorded answer. The recordings do not come with the repository; a
-// test that wants one is skipped where they are not.
-func recording(t *testing.T, name string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		text, err := os.ReadFile(filepath.Join(dir, "shared", "fixtures", "bitbucket", filepath.FromSlash(name)))
-		if err == nil {
-			return string(text)
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Skipf("no folder above has the recording shared/fixtures/bitbucket/%s", name)
-		}
-		dir = parent
-	}
-}
 
 // What differs between a recording and the double without meaning anything.
 var incidental = []struct {
@@ -256,7 +234,7 @@ func TestAnswersAreTheRecordedOnes(t *testing.T) {
 	} {
 		t.Run(c.recording, func(t *testing.T) {
 			t.Parallel()
-			want := recording(t, c.recording)
+			want := recordings.Read(t, c.recording)
 			if _, body, ok := strings.Cut(want, "\n\n"); ok && strings.HasPrefix(want, "HTTP/") {
 				want = body
 			}
@@ -318,7 +296,7 @@ type cassette struct {
 func cassettes(t *testing.T, name string) []cassette {
 	t.Helper()
 	var all []cassette
-	for _, text := range strings.Split(recording(t, name), "\n- request:")[1:] {
+	for _, text := range strings.Split(recordings.Read(t, name), "\n- request:")[1:] {
 		request, response, ok := strings.Cut(text, "\n  response:")
 		url := regexp.MustCompile(`(?m)^    url: (.*)$`).FindStringSubmatch(request)
 		body := regexp.MustCompile(`(?s)\n    body: '(.*?)'\n    headers:`).FindStringSubmatch(response)

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,33 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/internal/bitbucket/bitbuckettest/recordings"
 	"example.com/signpost/syncer"
 )
-
-// recorded returns the text of a recorded answer of a real Bitbucket. The recordings are
-// not part of this repository: where the folder is absent, the test is skipped. The same shapes, written
-// by hand, are in testdata.
-func recorded(t *testing.T, name string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		folder := filepath.Join(dir, "shared", "fixtures", "bitbucket")
-		if _, err := os.Stat(folder); err == nil {
-			text, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(name)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(text)
-		}
-		if filepath.Dir(dir) == dir {
-			t.Skipf("the recordings (shared/fixtures/bitbucket/%s) are not here", name)
-		}
-		dir = filepath.Dir(dir)
-	}
-}
 
 // cassette is a recording of several questions with their answers, headers included.
 type cassette struct {
@@ -63,7 +37,7 @@ type cassette struct {
 func replay(t *testing.T, version, name string) *Client {
 	t.Helper()
 	var tape cassette
-	if err := yaml.Unmarshal([]byte(recorded(t, name)), &tape); err != nil {
+	if err := yaml.Unmarshal([]byte(recordings.Read(t, name)), &tape); err != nil {
 		t.Fatal(err)
 	}
 	if len(tape.Interactions) == 0 {
@@ -108,7 +82,7 @@ func replay(t *testing.T, version, name string) *Client {
 			return
 		}
 		if strings.Contains(r.URL.Path, "/labels/") {
-			body(404, recorded(t, "rec-error-404-label-7.x.json"))(w, r)
+			body(404, recordings.Read(t, "rec-error-404-label-7.x.json"))(w, r)
 			return
 		}
 		t.Errorf("not recorded: %s", r.URL)
@@ -268,7 +242,7 @@ func TestRecordedVersions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := decodeVersion([]byte(recorded(t, name)))
+			got, err := decodeVersion([]byte(recordings.Read(t, name)))
 			wantError(t, err, nil)
 			wantSame(t, want, got)
 		})
@@ -292,7 +266,7 @@ func TestRecordedRepositories(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := []byte(recorded(t, name))
+			text := []byte(recordings.Read(t, name))
 			if strings.Contains(name, "hierarchyId") { // a deployment around it
 				var around struct{ Repository json.RawMessage }
 				if err := json.Unmarshal(text, &around); err != nil {
@@ -343,7 +317,7 @@ func TestRecordedPages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := decodePage([]byte(recorded(t, name)), want.Start)
+			p, err := decodePage([]byte(recordings.Read(t, name)), want.Start)
 			wantError(t, err, nil)
 			got := facts{Start: want.Start, Rows: len(p.rows), Limit: p.limit, Last: p.last, Next: p.next}
 			for _, row := range p.rows {
@@ -367,7 +341,7 @@ func TestRecordedPages(t *testing.T) {
 	}
 	t.Run("a page of lines is no list of values", func(t *testing.T) {
 		t.Parallel()
-		_, err := decodePage([]byte(recorded(t, "browse-lines-page.json")), 0)
+		_, err := decodePage([]byte(recordings.Read(t, "browse-lines-page.json")), 0)
 		wantError(t, err, []error{bitbucket.ErrIncompleteListing})
 	})
 }
@@ -394,7 +368,7 @@ func TestRecordedErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			text := recorded(t, c.name)
+			text := recordings.Read(t, c.name)
 			got, ok := parseEnvelope([]byte(text))
 			if !ok || got != c.want {
 				t.Errorf("parseEnvelope: %+v, %v, want %+v", got, ok, c.want)
@@ -440,7 +414,7 @@ func TestRecordedPullRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := recorded(t, name)
+			text := recordings.Read(t, name)
 			if strings.HasSuffix(name, ".http") { // with its status line
 				_, text, _ = strings.Cut(text, "\n\n")
 			}
@@ -461,33 +435,33 @@ func TestRecordedContent(t *testing.T) {
 	const at = "projects/WEB/repos/app/"
 	t.Run("browse-type-file.json", func(t *testing.T) {
 		t.Parallel()
-		kind, err := decodePathKind([]byte(recorded(t, "browse-type-file.json")))
+		kind, err := decodePathKind([]byte(recordings.Read(t, "browse-type-file.json")))
 		wantError(t, err, nil)
 		wantSame(t, bitbucket.PathFile, kind)
 	})
 	t.Run("browse-lines-page.json", func(t *testing.T) {
 		t.Parallel()
-		kind, err := decodePathKind([]byte(recorded(t, "browse-lines-page.json")))
+		kind, err := decodePathKind([]byte(recordings.Read(t, "browse-lines-page.json")))
 		wantError(t, err, nil)
 		wantSame(t, bitbucket.PathFile, kind)
 	})
 	t.Run("branches-default-4-9.json", func(t *testing.T) {
 		t.Parallel()
-		s := newServer(t, "5.12.0", routes{at + "branches/default": body(200, recorded(t, "branches-default-4-9.json"))})
+		s := newServer(t, "5.12.0", routes{at + "branches/default": body(200, recordings.Read(t, "branches-default-4-9.json"))})
 		branch, err := newClient(t, s.base()).DefaultBranch(t.Context(), app)
 		wantError(t, err, nil)
 		wantSame(t, "feature_branch", branch)
 	})
 	t.Run("rec-headers-7.11.2.txt", func(t *testing.T) {
 		t.Parallel()
-		headers, _, _ := strings.Cut(recorded(t, "rec-headers-7.11.2.txt"), "\n\n")
+		headers, _, _ := strings.Cut(recordings.Read(t, "rec-headers-7.11.2.txt"), "\n\n")
 		s := newServer(t, "7.11.2", routes{"users": func(w http.ResponseWriter, r *http.Request) {
 			for line := range strings.SplitSeq(headers, "\n") {
 				if key, value, ok := strings.Cut(line, ": "); ok && !strings.HasPrefix(line, "HTTP ") {
 					w.Header().Add(key, value)
 				}
 			}
-			_, _ = w.Write([]byte(recorded(t, "user-email-slug.json")))
+			_, _ = w.Write([]byte(recordings.Read(t, "user-email-slug.json")))
 		}})
 		account, err := newClient(t, s.base()).Account(t.Context())
 		wantError(t, err, nil)
