@@ -31,17 +31,8 @@ const (
 // reads an answer without making anything of it. One that costs as much as the server
 // would take half of the machine, and hide half of the difference.
 func compareHTTP(ctx context.Context, b *bench) ([]row, error) {
-	publisher, err := b.publish(ctx)
+	publisher, r, urls, err := b.warmResolver(ctx, httpRepositories, httpPages)
 	if err != nil {
-		return nil, err
-	}
-	r, err := newResolver(publisher.Current(), memoryMirrors{})
-	if err != nil {
-		return nil, err
-	}
-	r.ReplaceIndex(entries(httpRepositories))
-	urls := warmURLs(httpPages, httpRepositories)
-	if err := warm(ctx, r, urls); err != nil {
 		return nil, err
 	}
 	server, err := api.New(api.Options{

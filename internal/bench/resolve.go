@@ -21,17 +21,8 @@ const (
 // of the same URLs beside it: a yardstick for the machine. URLs that were asked for lately
 // are one case, other spellings of their pages the other.
 func compareResolve(ctx context.Context, b *bench) ([]row, error) {
-	publisher, err := b.publish(ctx)
+	_, r, urls, err := b.warmResolver(ctx, resolveRepositories, resolvePages)
 	if err != nil {
-		return nil, err
-	}
-	r, err := newResolver(publisher.Current(), memoryMirrors{})
-	if err != nil {
-		return nil, err
-	}
-	r.ReplaceIndex(entries(resolveRepositories))
-	urls := warmURLs(resolvePages, resolveRepositories)
-	if err := warm(ctx, r, urls); err != nil {
 		return nil, err
 	}
 

@@ -105,6 +105,20 @@ func newResolver(config *siteconfig.Config, mirrors resolver.Mirrors) (*resolver
 	return r, r.SetConfig(running)
 }
 
+// warmResolver returns a resolver with an index of so many repositories, in front of mirrors in
+// memory, and the URLs of so many of their pages, whose answers are cached.
+func (b *bench) warmResolver(ctx context.Context, repositories, pages int) (publisher *siteconfig.Publisher, r *resolver.Resolver, urls []string, err error) {
+	if publisher, err = b.publish(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if r, err = newResolver(publisher.Current(), memoryMirrors{}); err != nil {
+		return nil, nil, nil, err
+	}
+	r.ReplaceIndex(entries(repositories))
+	urls = warmURLs(pages, repositories)
+	return publisher, r, urls, warm(ctx, r, urls)
+}
+
 // quiet returns a logger as the server's, at its level, whose lines go nowhere.
 func quiet() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // unlike slog's own, it is enabled, as the server's is
