@@ -167,7 +167,7 @@ func TestADataFolderThatMayNotBeWritten(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, fs.ErrPermission) {
-		t.Skipf("nobody can run a program below %s, or may not be switched to: %v", os.TempDir(), err)
+		t.Fatalf("the account nobody cannot run a program below %s: set TMPDIR to a folder that it may enter, or run the tests as another account than root: %v", os.TempDir(), err)
 	}
 	if exitCode(err) != 1 || !strings.Contains(string(out), "the data folder cannot be used") || !strings.Contains(string(out), "must be able to write there") {
 		t.Errorf("%v\n%s", err, out)
