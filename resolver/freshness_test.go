@@ -31,6 +31,20 @@ func mustResolve(t *testing.T, r *Resolver, url string) Result {
 	return result
 }
 
+// resolveAside resolves beside the test, which gets the link; an empty one after an error.
+func resolveAside(t *testing.T, r *Resolver, url string) <-chan *Link {
+	done := make(chan *Link)
+	go func() {
+		result, err := r.Resolve(t.Context(), url)
+		if err != nil {
+			t.Errorf("Resolve(%s): %v", url, err)
+			result.Link = &Link{}
+		}
+		done <- result.Link
+	}()
+	return done
+}
+
 func wantError(t *testing.T, r *Resolver, url string, want error) {
 	t.Helper()
 	result, err := r.Resolve(t.Context(), url)
@@ -113,14 +127,7 @@ func TestRefsChangedDuringAFlight(t *testing.T) {
 			return bitbucket.PathFile, nil
 		}
 		r := newTestResolver(t, w)
-		slow := make(chan string)
-		go func() {
-			result, err := r.Resolve(t.Context(), fileURL)
-			if err != nil {
-				t.Error(err)
-			}
-			slow <- result.Link.Commit
-		}()
+		slow := resolveAside(t, r, fileURL)
 		<-read
 		commit.Store(hashFeature)
 		r.RefsChanged(repoID)
@@ -130,7 +137,7 @@ func TestRefsChangedDuringAFlight(t *testing.T) {
 			t.Errorf("after RefsChanged: commit %s, hit %t, want the new commit, found afresh", result.Link.Commit, result.Hit)
 		}
 		close(proceed)
-		if got := <-slow; got != hashMain {
+		if got := (<-slow).Commit; got != hashMain {
 			t.Errorf("the flight that began before got %s", got)
 		}
 		for range 2 {
@@ -393,37 +400,17 @@ func TestAPullRequestThatChangesWhileItIsAskedFor(t *testing.T) {
 			return bitbucket.PullRequest{From: bitbucket.PullRequestRef{Commit: from}, To: bitbucket.PullRequestRef{Commit: hashTo}}, nil
 		}
 		r := newTestResolver(t, w)
-		before := make(chan string)
-		go func() {
-			result, err := r.Resolve(t.Context(), pullURL)
-			if err != nil {
-				t.Error(err)
-			}
-			before <- result.Link.URL
-		}()
+		before := resolveAside(t, r, pullURL)
 		<-asked
 		r.PullRequestsChanged(repoID)
-		after := make(chan string)
-		go func() {
-			result, err := r.Resolve(t.Context(), pullURL)
-			if err != nil {
-				t.Error(err)
-			}
-			after <- result.Link.URL
-		}()
+		after := resolveAside(t, r, pullURL)
 		synctest.Wait()
 		close(proceed)
-		for range 2 {
-			select {
-			case got := <-before:
-				if !strings.Contains(got, hashFrom) {
-					t.Errorf("the one that began before: %s", got)
-				}
-			case got := <-after:
-				if !strings.Contains(got, hashFork) {
-					t.Errorf("the one that began after the event: %s, want %s in it", got, hashFork)
-				}
-			}
+		if got := (<-before).URL; !strings.Contains(got, hashFrom) {
+			t.Errorf("the one that began before: %s", got)
+		}
+		if got := (<-after).URL; !strings.Contains(got, hashFork) {
+			t.Errorf("the one that began after the event: %s, want %s in it", got, hashFork)
 		}
 		if got := mustResolve(t, r, pullURL).Link.URL; !strings.Contains(got, hashFork) {
 			t.Errorf("afterwards: %s, want %s in it", got, hashFork)
