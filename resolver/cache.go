@@ -24,8 +24,8 @@ type boundedCache[V any] struct {
 	shards []cacheShard[V]
 }
 
-// cacheShard holds the keys of one hash value. Reads take the read lock of go-cache only;
-// mu orders what moves entries between the segments.
+// cacheShard holds the keys of one hash value. Reads that find something take the read lock of
+// go-cache only; mu orders what moves entries between the segments.
 type cacheShard[V any] struct {
 	mu        sync.Mutex
 	probation segment[V]
@@ -76,18 +76,30 @@ func (c *boundedCache[V]) get(key string) (value V, expires time.Time, ok bool) 
 // find is get for the entry itself, nil where there is none.
 func (c *boundedCache[V]) find(key string) *cached[V] {
 	s := c.shard(key)
-	e := s.protected.get(key)
-	promote := e == nil
-	if promote {
-		if e = s.probation.get(key); e == nil {
-			return nil
-		}
+	e, promote := s.look(key)
+	if e == nil {
+		// Another reader, or a put, may have moved it while it was looked for.
+		s.mu.Lock()
+		e, promote = s.look(key)
+		s.mu.Unlock()
+	}
+	if e == nil {
+		return nil
 	}
 	e.markUsed()
 	if promote {
 		s.promote(e) // after it is marked as used: it would be the first to go otherwise
 	}
 	return e
+}
+
+// look returns the entry of a key, and whether it is on probation. Without mu it can overlook one
+// that is being moved.
+func (s *cacheShard[V]) look(key string) (e *cached[V], onProbation bool) {
+	if e = s.protected.get(key); e != nil {
+		return e, false
+	}
+	return s.probation.get(key), true
 }
 
 // markUsed keeps an entry from being the next to go.

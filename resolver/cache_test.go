@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,6 +147,29 @@ func TestBoundedCacheUnderConcurrentUse(t *testing.T) {
 			if n != s.length || n != s.items.ItemCount() {
 				t.Errorf("ring %d, length %d, items %d: want the same", n, s.length, s.items.ItemCount())
 			}
+		}
+	}
+}
+
+// A key that one reader moves to the protected part is not missed by another meanwhile.
+func TestReadersFindWhatIsBeingMoved(t *testing.T) {
+	t.Parallel()
+	c := newBoundedCache[int](256)
+	for round := range 2000 {
+		key := fmt.Sprint(round)
+		c.put(key, round, time.Hour)
+		var missed atomic.Int32
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				if _, _, ok := c.get(key); !ok {
+					missed.Add(1)
+				}
+			})
+		}
+		readers.Wait()
+		if n := missed.Load(); n > 0 {
+			t.Fatalf("round %d: %d of 4 readers did not find the key", round, n)
 		}
 	}
 }
