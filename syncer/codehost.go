@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/internal/siteconfig"
 )
 
 // CodeHost asks one Bitbucket. The REST client fills it in. Errors wrap the sentinels of
@@ -51,18 +52,27 @@ type Mirrors interface {
 	// Fetch clones the repository if it is not there yet, and otherwise brings its
 	// branches, tags and HEAD up to date. After an error the mirror has the refs that it had.
 	// Errors wrap the sentinels of package bitbucket where one fits.
+	// ErrNoSpace when the disk is too full for a clone to begin.
 	Fetch(ctx context.Context, request FetchRequest) (FetchResult, error)
+	// Remove removes the mirror, after the fetch that writes it. Readers that are at work finish or get an
+	// error. A mirror that is not there is no error.
+	Remove(ctx context.Context, repo bitbucket.RepoID) error
 }
+
+// ErrNoSpace means that less of the disk is free than the site configuration keeps free, or nothing.
+var ErrNoSpace = errors.New("the disk of the mirrors is too full")
 
 // FetchRequest says what to fetch, and how.
 type FetchRequest struct {
 	Repo     bitbucket.RepoID
-	CloneURL string // without user info
+	CloneURL string // http, https or ssh; without user info, but for the "git@" of ssh
 	// Transport sends the requests: the connection's trust, proxy and rate limit. Required.
 	Transport http.RoundTripper
 	// Authorize adds the credential to a request to the origin of CloneURL. It is never called for
 	// another origin. Nil means no credential.
 	Authorize func(*http.Request)
+	// SSH is the key for a CloneURL of ssh, which needs no Transport.
+	SSH *siteconfig.SSHCredential
 	// RefsDigest is what the last fetch returned; the fetch ends early when nothing differs. "" forces it.
 	RefsDigest string
 	// DefaultBranch is used for HEAD where git does not tell one; "" when unknown.
@@ -79,6 +89,8 @@ type FetchResult struct {
 	DefaultBranch string // short name of what HEAD points to, also when unborn
 	Empty         bool   // no ref
 	SizeBytes     int64
+	Received      int64  // bytes that came over the network
+	Engine        string // that brought the objects, siteconfig.EngineGit or EngineGoGit; "" when none were needed
 	Duration      time.Duration
 }
 

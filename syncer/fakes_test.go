@@ -331,6 +331,8 @@ func (m *mirrors) Fetch(ctx context.Context, request FetchRequest) (FetchResult,
 	return m.fetch(ctx, request)
 }
 
+func (m *mirrors) Remove(context.Context, bitbucket.RepoID) error { return nil }
+
 // listener keeps what it is told.
 type listener struct {
 	mu      sync.Mutex

@@ -111,6 +111,8 @@ func (m *heldMirrors) Fetch(ctx context.Context, r syncer.FetchRequest) (syncer.
 	}
 }
 
+func (m *heldMirrors) Remove(context.Context, bitbucket.RepoID) error { return nil }
+
 // newHeldWorld is a world of PRJ/app alone, with a syncer whose fetches the test holds.
 func newHeldWorld(t *testing.T) (*world, *heldMirrors, func() *syncer.Syncer) {
 	t.Helper()

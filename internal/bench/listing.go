@@ -221,6 +221,8 @@ type noMirrors struct{}
 
 var errFetched = errors.New("bench: a listing fetched a repository")
 
+func (noMirrors) Remove(context.Context, bitbucket.RepoID) error { return nil }
+
 func (noMirrors) Fetch(context.Context, syncer.FetchRequest) (syncer.FetchResult, error) {
 	return syncer.FetchResult{}, errFetched
 }

@@ -17,6 +17,13 @@ func (c *checker) site(root *node) *Config {
 		RepoListUpdateInterval: time.Duration(c.number(root, "repoListUpdateInterval", defaultListMinutes)) * time.Minute,
 		MaxConcurrentClones:    c.number(root, "gitMaxConcurrentClones", defaultClones),
 		DisableAutoGitUpdates:  c.flag(root, "disableAutoGitUpdates", false),
+		GitEngine:              EngineAuto,
+		MirrorGrace:            time.Duration(c.number(root, "mirrorGraceDays", defaultGraceDays)) * 24 * time.Hour,
+		MinFreeDiskPercent:     c.number(root, "minFreeDiskPercent", defaultFreePercent),
+		MemoryBudget:           int64(c.number(root, "memoryBudgetMiB", defaultMemoryMiB)) << 20,
+	}
+	if engine, n := c.text(root, "gitEngine"); n != nil {
+		config.GitEngine = engine
 	}
 	for _, n := range c.list(root, "bitbucketServer") {
 		if connection, ok := c.connection(n, config.Connections); ok {

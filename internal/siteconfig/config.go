@@ -20,7 +20,19 @@ type Config struct {
 	RepoListUpdateInterval time.Duration // between two listings of a connection
 	MaxConcurrentClones    int
 	DisableAutoGitUpdates  bool
+
+	GitEngine          string        // EngineAuto, EngineGoGit or EngineGit
+	MirrorGrace        time.Duration // how long the mirror of a repository that is gone or left out stays
+	MinFreeDiskPercent int           // of the disk of the mirrors, for a new clone to begin; 0: no floor
+	MemoryBudget       int64         // bytes that the process should stay within
 }
+
+// The values of GitEngine.
+const (
+	EngineAuto  = "auto"   // the git program where there is one, 2.32 or newer
+	EngineGoGit = "go-git" // in this process
+	EngineGit   = "git"    // the git program
+)
 
 // Connection is one entry of bitbucketServer.
 type Connection struct {

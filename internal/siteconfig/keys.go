@@ -29,6 +29,12 @@ const (
 	maxListMinutes         = 7 * 24 * 60
 	defaultClones          = 5
 	maxClones              = 100
+	defaultGraceDays       = 7
+	maxGraceDays           = 3650
+	defaultFreePercent     = 10
+	maxFreePercent         = 90
+	defaultMemoryMiB       = 2048
+	minMemoryMiB           = 256
 	maxInt                 = 1<<31 - 1
 )
 
@@ -73,6 +79,23 @@ var site = field{
 		{
 			name: "disableAutoGitUpdates", kind: "boolean", fallback: false,
 			doc: "Stops the fetches that the schedule would make. Webhooks, and what is asked for by hand, still fetch.",
+		},
+		{
+			name: "gitEngine", kind: "string", enum: []string{EngineAuto, EngineGoGit, EngineGit}, fallback: EngineAuto,
+			doc: "What clones and fetches: \"git\" is the git program, 2.32 or newer, \"go-git\" is built in and needs nothing installed. " +
+				"\"auto\" takes the program where there is one.",
+		},
+		{
+			name: "mirrorGraceDays", kind: "integer", min: 0, max: maxGraceDays, fallback: defaultGraceDays,
+			doc: "Days for which the mirror of a repository stays on the disk after the repository was deleted, excluded or left out. 0 removes it at once.",
+		},
+		{
+			name: "minFreeDiskPercent", kind: "integer", min: 0, max: maxFreePercent, fallback: defaultFreePercent,
+			doc: "How much of the disk must be free for a new clone to begin, in percent. Below it what is mirrored is kept and updated, and nothing is evicted.",
+		},
+		{
+			name: "memoryBudgetMiB", kind: "integer", min: minMemoryMiB, max: maxInt, fallback: defaultMemoryMiB,
+			doc: "How much memory the program should stay within, in MiB. Clones and fetches wait for one another to keep it.",
 		},
 	}, ignoredSiteKeys...),
 }
