@@ -198,6 +198,7 @@ func TestAnEntryOf2018WorksUnchanged(t *testing.T) {
 		}},
 		CORSOrigins:            []string{"https://bitbucket.example.com", "https://stash.example.com"},
 		RepoListUpdateInterval: time.Minute, MaxConcurrentClones: 5,
+		GitEngine: EngineAuto, MirrorGrace: 7 * 24 * time.Hour, MinFreeDiskPercent: 10, MemoryBudget: 2 << 30,
 	}
 	if diff := cmp.Diff(want, got, compareConfigs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -233,6 +234,7 @@ func TestAnEntryOfTodayWorksUnchanged(t *testing.T) {
 		}},
 		CORSOrigins:            []string{"https://bitbucket.example.com:8443"},
 		RepoListUpdateInterval: time.Minute, MaxConcurrentClones: 5,
+		GitEngine: EngineAuto, MirrorGrace: 7 * 24 * time.Hour, MinFreeDiskPercent: 10, MemoryBudget: 2 << 30,
 	}
 	if diff := cmp.Diff(want, got, compareConfigs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -272,6 +274,7 @@ func TestCommentsAliasesAndReferencesAreRead(t *testing.T) {
 			"https://bitbucket.example.com", "http://bitbucket.example.com", "https://stash.example.com", "http://[2001:db8::1]:7990",
 		},
 		RepoListUpdateInterval: 5 * time.Minute, MaxConcurrentClones: 5,
+		GitEngine: EngineAuto, MirrorGrace: 7 * 24 * time.Hour, MinFreeDiskPercent: 10, MemoryBudget: 2 << 30,
 	}
 	if diff := cmp.Diff(want, got, compareConfigs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -280,7 +283,7 @@ func TestCommentsAliasesAndReferencesAreRead(t *testing.T) {
 
 func TestAnEmptyTextIsAnEmptyConfiguration(t *testing.T) {
 	t.Parallel()
-	want := &Config{RepoListUpdateInterval: time.Minute, MaxConcurrentClones: 5}
+	want := &Config{RepoListUpdateInterval: time.Minute, MaxConcurrentClones: 5, GitEngine: EngineAuto, MirrorGrace: 7 * 24 * time.Hour, MinFreeDiskPercent: 10, MemoryBudget: 2 << 30}
 	for _, text := range []string{"", " \n", "{}", "// nothing", "/* nothing */ // yet\n", "\ufeff", "\ufeff{}"} {
 		got, said := Check(text, CheckOptions{})
 		if diff := cmp.Diff(want, got, compareConfigs); diff != "" || len(said) != 0 {
