@@ -24,9 +24,9 @@ const slowPage = 100 * time.Millisecond
 // net/http and encoding/json, into a struct that holds only what paging and an id need.
 // The server answers from memory: what remains is what the two sides cost.
 func compareListing(ctx context.Context, b *bench) ([]row, error) {
-	fast := newPageServer(0)
+	fast := newPageServer(0, listedRepositories)
 	defer fast.Close()
-	slow := newPageServer(slowPage)
+	slow := newPageServer(slowPage, listedRepositories)
 	defer slow.Close()
 
 	client, err := newClient(fast.URL)

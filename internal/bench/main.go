@@ -46,6 +46,7 @@ var comparisons = []struct {
 	{"startup", compareStartup},
 	{"listing", compareListing},
 	{"sync", compareSync},
+	{"idle", compareIdle},
 }
 
 // bench is what every comparison works with.
@@ -53,13 +54,14 @@ type bench struct {
 	budget time.Duration // roughly, for the measurements of one pair
 	tmp    string        // a folder of this run
 
-	databases int // made for listings
+	databases int    // made for listings
+	program   string // that buildProgram built
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	only := flags.String("only", "", "run the groups whose name matches this `regexp`: http, resolve, mirror, index, startup, listing, sync")
+	only := flags.String("only", "", "run the groups whose name matches this `regexp`: http, resolve, mirror, index, startup, listing, sync, idle")
 	seconds := flags.Float64("seconds", 8, "measure each pair for about so many `seconds`")
 	profile := flags.String("cpuprofile", "", "write a CPU profile of all of it to this `file`")
 	if err := flags.Parse(args); err != nil {

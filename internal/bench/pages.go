@@ -22,13 +22,14 @@ type pageServer struct {
 	pages [][]byte
 	// delay is how long it thinks about a page.
 	delay time.Duration
+	count int // of its repositories
 }
 
-func newPageServer(delay time.Duration) *pageServer {
-	s := &pageServer{delay: delay}
+func newPageServer(delay time.Duration, count int) *pageServer {
+	s := &pageServer{delay: delay, count: count}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.answer))
 	s.Start()
-	for start := 0; start < listedRepositories; start += pageRows {
+	for start := 0; start < count; start += pageRows {
 		s.pages = append(s.pages, s.render(start))
 	}
 	return s
@@ -64,7 +65,7 @@ func (s *pageServer) render(start int) []byte {
 		list   = []any
 	)
 	rows := make(list, 0, pageRows)
-	for i := start; i < min(start+pageRows, listedRepositories); i++ {
+	for i := start; i < min(start+pageRows, s.count); i++ {
 		a := address(firstRepository + i)
 		rows = append(rows, object{
 			"slug": a.Slug, "id": firstRepository + i, "name": a.Slug, "hierarchyId": fmt.Sprintf("%020x", i), "scmId": "git",
@@ -83,7 +84,7 @@ func (s *pageServer) render(start int) []byte {
 		})
 	}
 	page := object{"size": len(rows), "limit": pageRows, "start": start, "isLastPage": true, "values": rows}
-	if next := start + pageRows; next < listedRepositories {
+	if next := start + pageRows; next < s.count {
 		page["isLastPage"], page["nextPageStart"] = false, next
 	}
 	var text bytes.Buffer

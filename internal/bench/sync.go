@@ -26,9 +26,9 @@ const (
 // compareSync compares what the whole program does with mirrors, started as people start it, with what a
 // script of git commands does.
 func compareSync(ctx context.Context, b *bench) ([]row, error) {
-	program := filepath.Join(b.tmp, "signpost")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "example.com/signpost/cmd/signpost").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build signpost: %w: %s", err, out)
+	program, err := b.buildProgram(ctx)
+	if err != nil {
+		return nil, err
 	}
 	s := &syncBench{bench: b, program: program, git: gitProgram{home: b.tmp}}
 	cloned, err := s.compareClones(ctx)
