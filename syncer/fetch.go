@@ -74,6 +74,17 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 	if o.started != nil {
 		o.started()
 	}
+	asked := s.begun.asked(id)
+	f, err := s.fetchNow(ctx, conn, record, o)
+	if err == nil {
+		s.begun.serve(id, asked)
+	}
+	return f, err
+}
+
+// fetchNow is fetch after the wait for a place.
+func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, o fetchOptions) (fetched, error) {
+	id := record.ID
 	// After the wait, so that those who waited while a credential was refused do not try it.
 	if err := conn.credential.blocked(); err != nil {
 		return fetched{outcome: outcomePostponed, err: err, problem: inWords(err, conn.Connection)}, nil

@@ -63,11 +63,20 @@ func (f *flights[K]) busy(key K) bool {
 	return ok
 }
 
-// moments remembers when the last successful fetch of each repository began, so that a
-// request is done with by any fetch that began after it. Safe for concurrent use; the zero value is ready.
+// moments remembers of each repository when its last successful fetch began, and which requests
+// are done with, so that a request is done with by any fetch that began after it. Safe for
+// concurrent use; the zero value is ready.
 type moments struct {
-	mu   sync.Mutex
-	last map[bitbucket.RepoID]time.Time
+	mu       sync.Mutex
+	last     map[bitbucket.RepoID]time.Time
+	requests map[bitbucket.RepoID]requests
+}
+
+// requests counts what FetchSoon was asked of one repository in this process.
+type requests struct {
+	asked  int
+	served int   // so many of asked came before the last fetch began, which has ended since
+	job    int64 // the newest job that is stored for them
 }
 
 // clockSlack is how coarse the times of jobs may be.
@@ -89,4 +98,59 @@ func (m *moments) between(id bitbucket.RepoID, t, now time.Time) bool {
 	defer m.mu.Unlock()
 	last := m.last[id]
 	return last.After(t.Add(clockSlack)) && !last.After(now)
+}
+
+// ask counts a request. It is called before the request's job is stored: until a fetch that
+// begins later has ended, no job is taken for done, also not one that was stored earlier and stands for
+// this request too.
+func (m *moments) ask(id bitbucket.RepoID) {
+	m.change(id, func(r *requests) { r.asked++ })
+}
+
+// stored notes the job of a request.
+func (m *moments) stored(id bitbucket.RepoID, job int64) {
+	m.change(id, func(r *requests) { r.job = max(r.job, job) })
+}
+
+// asked returns how many requests there were, for serve.
+func (m *moments) asked(id bitbucket.RepoID) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.requests[id].asked
+}
+
+// serve notes that a fetch has ended that began when so many requests had been made. It need not have
+// succeeded: then the schedule says when to try again.
+func (m *moments) serve(id bitbucket.RepoID, asked int) {
+	if asked > 0 {
+		m.change(id, func(r *requests) { r.served = max(r.served, asked) })
+	}
+}
+
+// servedAll tells that nothing was asked since the last fetch began.
+func (m *moments) servedAll(id bitbucket.RepoID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.requests[id]
+	return r.asked > 0 && r.served == r.asked
+}
+
+// servedJob tells that a job stands for requests that are all done with. Of a job that another process
+// stored, nothing is known.
+func (m *moments) servedJob(id bitbucket.RepoID, job int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.requests[id]
+	return r.served == r.asked && job <= r.job
+}
+
+func (m *moments) change(id bitbucket.RepoID, change func(*requests)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.requests == nil {
+		m.requests = make(map[bitbucket.RepoID]requests)
+	}
+	r := m.requests[id]
+	change(&r)
+	m.requests[id] = r
 }

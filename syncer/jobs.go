@@ -222,6 +222,9 @@ func (w *fetchWorker) Timeout(*river.Job[FetchArgs]) time.Duration { return -1 }
 
 // Work implements river.Worker.
 func (w *fetchWorker) Work(ctx context.Context, job *river.Job[FetchArgs]) error {
+	if job.Args.Asked && w.s.begun.servedJob(job.Args.id(), job.ID) {
+		return nil // it was fetched at once; see nudges
+	}
 	return w.s.workFetch(ctx, job.Args, job.CreatedAt)
 }
 

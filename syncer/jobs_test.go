@@ -296,6 +296,25 @@ func TestALostJobKeepsNoRepositoryFromItsSchedule(t *testing.T) {
 	sweep("when it is due again", follower)
 }
 
+// A disk that is full now and then leaves one lost job after the other.
+func TestManyLostJobsStopNoSweep(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.start(t)
+	b.memory.statuses["bitbucket"] = ConnectionStatus{Connection: "bitbucket", LastAttempt: b.clock}
+	b.memory.records[id(1)] = Record{Repository: repo(1, "PRJ/a"), Selected: true}
+	for range 2 * maxChain {
+		b.clock = b.clock.Add(time.Millisecond)
+		if err := b.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if jobs := b.jobs(); len(jobs) != 1 {
+			t.Fatalf("jobs %q, want one that waits", jobs)
+		}
+		b.queue.set(b.queue.last("fetch").ID, rivertype.JobStateRunning) // and is lost
+	}
+}
+
 // With disableAutoGitUpdates every mirror is due before long, and stays so.
 func TestASweepWithoutUpdatesDoesNotReadEverythingThatIsDue(t *testing.T) {
 	t.Parallel()

@@ -40,23 +40,30 @@ type chained interface {
 // enqueue stores a job unless the same one waits already. River's unique jobs cannot leave
 // the running state out, and there a job must not count: what is asked for while the same
 // runs may have happened after the running one looked. So the args hold the number of the
-// job that they follow, and a running job is followed by one more, which is unique in turn.
-func (s *Syncer) enqueue(ctx context.Context, args chained) error {
+// job that they follow, and a running job is followed by one more, which is unique in turn. It
+// returns the number of the job that waits.
+func (s *Syncer) enqueue(ctx context.Context, args chained) (job int64, err error) {
 	queue := s.startedQueue()
 	if queue == nil {
-		return ErrNotStarted
+		return 0, ErrNotStarted
 	}
 	for range maxChain {
 		result, err := queue.Insert(ctx, args, nil)
 		if err != nil {
-			return fmt.Errorf("store a %s job: %w", args.Kind(), err)
+			return 0, fmt.Errorf("store a %s job: %w", args.Kind(), err)
 		}
 		if !result.UniqueSkippedAsDuplicate || result.Job.State != rivertype.JobStateRunning {
-			return nil
+			return result.Job.ID, nil
 		}
 		args = args.following(result.Job.ID)
 	}
-	return fmt.Errorf("store a %s job: %d of them run at once", args.Kind(), maxChain)
+	// So many cannot run: these are jobs whose end could not be stored; see enqueueLost. One that
+	// follows none of them is stored in any case.
+	result, err := queue.Insert(ctx, args.following(-s.now().UnixNano()), nil)
+	if err != nil {
+		return 0, fmt.Errorf("store a %s job: %w", args.Kind(), err)
+	}
+	return result.Job.ID, nil
 }
 
 // enqueueFetches stores scheduled fetches. One that this process is working on is left out:
@@ -104,7 +111,8 @@ func (s *Syncer) enqueueLost(ctx context.Context, args FetchArgs, result *rivert
 	if !result.UniqueSkippedAsDuplicate || result.Job.State != rivertype.JobStateRunning || s.fetches.busy(args.id()) {
 		return nil
 	}
-	return s.enqueue(ctx, args.following(result.Job.ID))
+	_, err := s.enqueue(ctx, args.following(result.Job.ID))
+	return err
 }
 
 // enqueueNew stores the first fetch of records that have no mirror yet.

@@ -2,6 +2,7 @@ package syncer_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -19,9 +20,15 @@ import (
 // start works the jobs of s until the returned function is called, or the test ends.
 func (w *world) start(t *testing.T, s *syncer.Syncer) (queue *store.Queue, stop func()) {
 	t.Helper()
+	return w.startPolling(t, s, 100*time.Millisecond)
+}
+
+// startPolling is start with the time between two looks for jobs.
+func (w *world) startPolling(t *testing.T, s *syncer.Syncer, every time.Duration) (queue *store.Queue, stop func()) {
+	t.Helper()
 	config := s.RiverConfig(nil)
 	config.TestOnly = true // no pause before the periodic jobs
-	config.FetchPollInterval = 100 * time.Millisecond
+	config.FetchPollInterval = every
 	queue, err := w.store.NewQueue(config)
 	must(t, err)
 	must(t, queue.Start(context.WithoutCancel(t.Context())))
@@ -173,6 +180,30 @@ func TestAFetchAskedForDuringAFetchFollowsItOnce(t *testing.T) {
 			t.Fatalf("a third fetch of %s", id)
 		case <-time.After(patience):
 			t.Fatalf("%d fetch jobs are left", len(jobs.Jobs))
+		}
+	}
+}
+
+// A fetch that is asked for does not wait until River looks for jobs.
+func TestAFetchAskedForBeginsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "8.19", func(c *siteconfig.Connection) { c.Repos = []string{"PRJ/app", "PRJ/lib"} })
+	w.run(t)
+	for len(w.told.refs) > 0 {
+		<-w.told.refs
+	}
+	w.startPolling(t, w.syncer, time.Hour)
+	for i, address := range []string{"PRJ/app", "PRJ/lib", "PRJ/app"} {
+		asked := w.id(t, address)
+		pushed := w.push(t, address, fmt.Sprint("push ", i))
+		must(t, w.syncer.FetchSoon(t.Context(), asked))
+		select {
+		case <-w.told.refs:
+		case <-time.After(patience):
+			t.Fatal("no fetch without a look for jobs")
+		}
+		if got := w.head(t, asked); got != pushed {
+			t.Errorf("HEAD of %v is %s, want %s", asked, got, pushed)
 		}
 	}
 }

@@ -19,9 +19,12 @@ func (s *Syncer) Start(ctx context.Context, queue Queue) error {
 	close(s.started)
 	ctx, s.stop = context.WithCancel(ctx)
 	s.queue, s.stopped = queue, make(chan struct{})
+	s.nudges.start(ctx)
 	go func() {
 		defer close(s.stopped)
 		s.sweepWhenWoken(ctx)
+		<-ctx.Done()
+		s.nudges.wait()
 	}()
 	return nil
 }

@@ -34,7 +34,7 @@ func (s *Syncer) sweepListings(ctx context.Context) error {
 		if s.listings.busy(conn.Name) || !s.listingDue(conn, statuses[conn.Name], config.RepoListUpdateInterval) {
 			continue
 		}
-		if err := s.enqueue(ctx, ListConnectionArgs{Connection: conn.Name}); err != nil {
+		if _, err := s.enqueue(ctx, ListConnectionArgs{Connection: conn.Name}); err != nil {
 			return err
 		}
 	}

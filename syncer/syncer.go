@@ -44,6 +44,7 @@ type Syncer struct {
 	fetches  flights[bitbucket.RepoID]
 	listings flights[string]
 	begun    moments
+	nudges   *nudges
 	names    collisions
 	metrics  *metrics
 	wake     chan struct{} // asks for a sweep now; holds one
@@ -86,6 +87,7 @@ func New(o Options) (*Syncer, error) {
 		config:  &siteconfig.Config{},
 	}
 	s.metrics = newMetrics()
+	s.nudges = newNudges(s.fetchAsked)
 	return s, nil
 }
 
@@ -133,11 +135,19 @@ func (s *Syncer) SetConfig(config *siteconfig.Config) {
 	}
 }
 
-// FetchSoon asks for a fetch of a repository ahead of its schedule. While one is running,
-// another one follows it. It returns when the job is stored; ErrNotStarted without a queue.
-// A repository that is not selected, or whose connection is gone, is left alone by the job.
+// FetchSoon asks for a fetch of a repository ahead of its schedule, which begins at once if there is a
+// place for it. While one is running, another one follows it. It returns when the job is stored, so that
+// a restart forgets nothing; ErrNotStarted without a queue. A repository that is not selected, or
+// whose connection is gone, is left alone by the job.
 func (s *Syncer) FetchSoon(ctx context.Context, id bitbucket.RepoID) error {
-	return s.enqueue(ctx, FetchArgs{Connection: id.Connection, Number: id.Number, Asked: true})
+	s.begun.ask(id)
+	job, err := s.enqueue(ctx, FetchArgs{Connection: id.Connection, Number: id.Number, Asked: true})
+	if err != nil {
+		return err
+	}
+	s.begun.stored(id, job)
+	s.nudges.add(id)
+	return nil
 }
 
 // ListSoon asks for a listing of a connection ahead of its time. While one is running,
@@ -146,7 +156,8 @@ func (s *Syncer) ListSoon(ctx context.Context, connection string) error {
 	if s.connection(connection) == nil {
 		return ErrNoConnection
 	}
-	return s.enqueue(ctx, ListConnectionArgs{Connection: connection, Asked: true})
+	_, err := s.enqueue(ctx, ListConnectionArgs{Connection: connection, Asked: true})
+	return err
 }
 
 // Collectors returns the metrics, to be registered once. No label holds a repository's name.
