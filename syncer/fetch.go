@@ -66,7 +66,7 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 	if _, leaves := conn.leaves(record); leaves {
 		return fetched{}, nil // the next listing stores that
 	}
-	leave, err := s.gate.enter(ctx, o.asked)
+	leave, err := s.gate.enter(ctx, o.asked, s.slow.weigh(record))
 	if err != nil {
 		return fetched{}, err
 	}
@@ -102,6 +102,7 @@ func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, 
 		return f, nil
 	}
 	s.metrics.fetched(f.outcome, f.err, now.Sub(begun))
+	s.slow.note(id, now.Sub(begun))
 
 	status := record.Mirror
 	status.record(f, now)

@@ -154,3 +154,36 @@ func (m *moments) change(id bitbucket.RepoID, change func(*requests)) {
 	change(&r)
 	m.requests[id] = r
 }
+
+// slow remembers which repositories took long to fetch the last time. Safe for concurrent use; the zero
+// value is ready.
+type slow struct {
+	mu  sync.Mutex
+	ids map[bitbucket.RepoID]bool
+}
+
+func (s *slow) note(id bitbucket.RepoID, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case took < longAfter:
+		delete(s.ids, id)
+	case s.ids == nil:
+		s.ids = map[bitbucket.RepoID]bool{id: true}
+	default:
+		s.ids[id] = true
+	}
+}
+
+// weigh says how much the fetch of a repository is expected to hold up others.
+func (s *slow) weigh(r Record) weight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ids[r.ID]:
+		return long
+	case r.Mirror.LastFetch.IsZero(), r.Mirror.SizeBytes >= heavySize:
+		return heavy
+	}
+	return light
+}

@@ -14,7 +14,7 @@ func TestGateLetsTheUrgentGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1)
-		leave, err := g.enter(t.Context(), false)
+		leave, err := g.enter(t.Context(), false, light)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -23,7 +23,7 @@ func TestGateLetsTheUrgentGoFirst(t *testing.T) {
 		var group sync.WaitGroup
 		wait := func(name string, urgent bool) {
 			group.Go(func() {
-				leave, err := g.enter(t.Context(), urgent)
+				leave, err := g.enter(t.Context(), urgent, light)
 				if err != nil {
 					t.Error(err)
 					return
@@ -55,7 +55,7 @@ func TestGateFollowsItsLimit(t *testing.T) {
 		var group sync.WaitGroup
 		for range 20 {
 			group.Go(func() {
-				leave, err := g.enter(t.Context(), false)
+				leave, err := g.enter(t.Context(), false, light)
 				if err != nil {
 					t.Error(err)
 					return
@@ -93,26 +93,138 @@ func TestGateFollowsItsLimit(t *testing.T) {
 	})
 }
 
+func TestGateLetsNoHeavyFetchesStandInTheWay(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		limit   int
+		running []weight // admitted before
+		lasting time.Duration
+		waiting []weight
+		urgent  bool
+		want    []int // of waiting, who enters
+	}{
+		{"one place is for all", 1, nil, 0, []weight{heavy, light}, false, []int{0}},
+		{"of two places one is for light ones", 2, nil, 0, []weight{heavy, heavy, light}, false, []int{0, 2}},
+		{"also when heavy ones are urgent", 2, nil, 0, []weight{heavy, heavy, light}, true, []int{0, 2}},
+		{"light ones may take all", 3, nil, 0, []weight{light, light, light, light}, false, []int{0, 1, 2}},
+		{"heavy ones take what is left", 3, []weight{light}, 0, []weight{heavy, heavy, heavy}, false, []int{0, 1}},
+		{"long ones take half", 4, nil, 0, []weight{long, long, long, heavy, light}, false, []int{0, 1, 3, 4}},
+		{"one long one at least", 3, nil, 0, []weight{long, long, heavy}, false, []int{0, 2}},
+		{"a heavy one that runs is not long yet", 4, []weight{heavy, heavy}, time.Minute, []weight{long, long}, false, []int{0}},
+		{"a heavy one that runs long keeps long ones out", 4, []weight{heavy, heavy}, longAfter, []weight{long, heavy, heavy}, false, []int{1}},
+		{"first clones that all turn out to be long leave a place for light ones", 5, []weight{heavy, heavy, heavy, heavy}, time.Hour, []weight{heavy, light}, false, []int{1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				g := newGate(c.limit)
+				for _, w := range c.running {
+					if _, err := g.enter(ctx, false, w); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(c.lasting)
+				var mu sync.Mutex
+				var entered []int
+				for i, w := range c.waiting {
+					go func() {
+						if _, err := g.enter(ctx, c.urgent, w); err == nil {
+							mu.Lock()
+							defer mu.Unlock()
+							entered = append(entered, i)
+						}
+					}()
+					synctest.Wait()
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if !slices.Equal(entered, c.want) {
+					t.Errorf("%v entered, want %v", entered, c.want)
+				}
+			})
+		})
+	}
+}
+
+// Nobody is passed over for ever: a heavy one that waits enters before light ones that came later.
+func TestGateIsFair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(2)
+		var mu sync.Mutex
+		var order []int
+		var group sync.WaitGroup
+		for i, w := range []weight{light, light, light, heavy, light, heavy, light} {
+			group.Go(func() {
+				leave, err := g.enter(t.Context(), false, w)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer leave()
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+				time.Sleep(time.Duration(10+i) * time.Second)
+			})
+			synctest.Wait()
+		}
+		group.Wait()
+		if want := []int{0, 1, 2, 3, 4, 5, 6}; !slices.Equal(order, want) {
+			t.Errorf("order %v, want %v", order, want)
+		}
+	})
+}
+
+func TestWeights(t *testing.T) {
+	t.Parallel()
+	var s slow
+	r := Record{Repository: repo(1, "PRJ/a")}
+	fetched := r
+	fetched.Mirror.LastFetch = time.Unix(1, 0)
+	large := fetched
+	large.Mirror.SizeBytes = heavySize
+	for _, c := range []struct {
+		r    Record
+		want weight
+	}{{r, heavy}, {fetched, light}, {large, heavy}} {
+		if got := s.weigh(c.r); got != c.want {
+			t.Errorf("weight %v of %+v, want %v", got, c.r.Mirror, c.want)
+		}
+	}
+	s.note(id(1), longAfter)
+	if got := s.weigh(fetched); got != long {
+		t.Errorf("weight %v after a long fetch, want long", got)
+	}
+	s.note(id(1), time.Second)
+	if got := s.weigh(fetched); got != light {
+		t.Errorf("weight %v after a short fetch, want light", got)
+	}
+}
+
 func TestGateIsLeftByWhoeverStopsWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1)
-		leave, err := g.enter(t.Context(), false)
+		leave, err := g.enter(t.Context(), false, light)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := g.enter(ctx, true); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := g.enter(ctx, true, light); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want that of the context", err)
 		}
 		leave()
-		if leave, err = g.enter(t.Context(), false); err != nil {
+		if leave, err = g.enter(t.Context(), false, light); err != nil {
 			t.Fatal(err)
 		}
 		leave()
-		if g.inside != 0 || len(g.urgent)+len(g.others) != 0 {
-			t.Errorf("%d inside, %d waiting", g.inside, len(g.urgent)+len(g.others))
+		if inside, waiting := g.load(); inside+waiting != 0 {
+			t.Errorf("%d inside, %d waiting", inside, waiting)
 		}
 	})
 }

@@ -45,6 +45,7 @@ type Syncer struct {
 	listings flights[string]
 	begun    moments
 	nudges   *nudges
+	slow     slow
 	names    collisions
 	metrics  *metrics
 	wake     chan struct{} // asks for a sweep now; holds one
