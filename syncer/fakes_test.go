@@ -167,24 +167,24 @@ func (m *memory) EachRecord(_ context.Context, connection string, yield func(Rec
 	return nil
 }
 
-func (m *memory) DueMirrors(_ context.Context, now time.Time, limit int) ([]bitbucket.RepoID, error) {
+func (m *memory) DueMirrors(_ context.Context, kind DueKind, now time.Time, limit int) ([]Due, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	due := slices.DeleteFunc(m.sorted(""), func(r Record) bool { return !wanted(r) || !isDue(r.Mirror.NextFetch, now) })
+	due := slices.DeleteFunc(m.sorted(""), func(r Record) bool {
+		return !wanted(r) || !isDue(r.Mirror, now) || r.Mirror.LastFetch.IsZero() != (kind == DueClones)
+	})
 	slices.SortStableFunc(due, func(a, b Record) int {
-		if a.Mirror.LastFetch.IsZero() != b.Mirror.LastFetch.IsZero() {
-			if a.Mirror.LastFetch.IsZero() {
-				return -1
-			}
-			return 1
+		failed := func(r Record) int { return min(r.Mirror.Failures, 1) }
+		if kind == DueClones && failed(a) != failed(b) {
+			return failed(a) - failed(b)
 		}
 		return a.Mirror.NextFetch.Compare(b.Mirror.NextFetch)
 	})
-	ids := make([]bitbucket.RepoID, 0, len(due))
+	all := make([]Due, 0, len(due))
 	for _, r := range due[:min(limit, len(due))] {
-		ids = append(ids, r.ID)
+		all = append(all, Due{ID: r.ID, SizeBytes: r.Mirror.SizeBytes})
 	}
-	return ids, m.failure("DueMirrors")
+	return all, m.failure("DueMirrors")
 }
 
 func (m *memory) SaveConnectionStatus(_ context.Context, status ConnectionStatus) error {
@@ -400,6 +400,9 @@ func (q *queue) insert(args river.JobArgs, opts *river.InsertOpts) (*rivertype.J
 	if opts != nil && opts.Priority != 0 {
 		job.Priority = opts.Priority
 	}
+	if opts != nil && opts.Queue != "" {
+		job.Queue = opts.Queue
+	}
 	q.jobs = append(q.jobs, job)
 	return &rivertype.JobInsertResult{Job: job}, nil
 }
@@ -421,6 +424,15 @@ func (q *queue) set(job int64, state rivertype.JobState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.jobs[job-1].State = state
+}
+
+// complete ends all jobs.
+func (q *queue) complete() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, job := range q.jobs {
+		job.State = rivertype.JobStateCompleted
+	}
 }
 
 // last returns the youngest job of a kind.

@@ -106,7 +106,8 @@ func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, 
 
 	status := record.Mirror
 	status.record(f, now)
-	status.NextFetch = now.Add(fetchDelay(now, status.LastChange, status.Failures, s.opts.Jitter()))
+	delay := fetchDelay(now, status.LastChange, status.Failures, s.opts.Jitter())
+	status.NextFetch = now.Add(max(delay, retryAfter(f.err)))
 	save, cancel := saveContext(ctx)
 	defer cancel()
 	switch err := s.opts.Index.SaveMirror(save, id, status); {
@@ -143,7 +144,7 @@ func (s *Syncer) due(r Record) bool {
 	if config.DisableAutoGitUpdates && !r.Mirror.LastFetch.IsZero() {
 		return false
 	}
-	return isDue(r.Mirror.NextFetch, s.now())
+	return isDue(r.Mirror, s.now())
 }
 
 // fetchMirror checks the credential and fetches under the fetch's own deadline.

@@ -92,12 +92,13 @@ func (m *moments) note(id bitbucket.RepoID, begun time.Time) {
 }
 
 // between tells whether the last one began after t for sure. One that is later than now was noted
-// before the clock was set back: it tells nothing.
+// before the clock was set back: it tells nothing. Nor does a clock tell anything of a repository that this
+// process was asked for: there servedJob knows.
 func (m *moments) between(id bitbucket.RepoID, t, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	last := m.last[id]
-	return last.After(t.Add(clockSlack)) && !last.After(now)
+	return m.requests[id].asked == 0 && last.After(t.Add(clockSlack)) && !last.After(now)
 }
 
 // ask counts a request. It is called before the request's job is stored: until a fetch that

@@ -16,20 +16,21 @@ import (
 const (
 	queueSweep = "sweep"
 	queueList  = "list"
-	queueFetch = "fetch"
+	queueFetch = "fetch" // updates of mirrors that are not large, and what is asked for
+	queueHeavy = "heavy" // first clones, and updates of large mirrors: those that wait keep no update out
 )
 
 // Priorities of fetches, River's 1 to 4.
 const (
 	priorityAsked     = 1 // by hand or by a webhook
-	priorityNew       = 2 // no mirror yet
+	priorityNew       = 2 // no mirror yet, or what shares its queue
 	priorityScheduled = 3
 )
 
 const (
 	sweepInterval = 15 * time.Second
 	sweepTimeout  = time.Minute
-	// fetchWorkers is how many fetch jobs may wait for a place among gitMaxConcurrentClones.
+	// fetchWorkers is how many fetch jobs of a queue may wait for a place among gitMaxConcurrentClones.
 	// That limit changes at run time and River's does not, so the gate holds it.
 	fetchWorkers = 64
 	listWorkers  = 8
@@ -128,6 +129,7 @@ func (s *Syncer) RiverConfig(logger *slog.Logger) *river.Config {
 			queueSweep: {MaxWorkers: 2},
 			queueList:  {MaxWorkers: listWorkers},
 			queueFetch: {MaxWorkers: fetchWorkers},
+			queueHeavy: {MaxWorkers: fetchWorkers},
 		},
 		PeriodicJobs:                s.PeriodicJobs(),
 		JobTimeout:                  sweepTimeout,

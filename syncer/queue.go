@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
-
-	"example.com/signpost/internal/bitbucket"
 )
 
 // ErrNotStarted means that there is no queue: the syncer was not started, or is stopped.
@@ -28,6 +28,8 @@ const (
 	jobsPerInsert = 500
 	// maxChain bounds the walk along running jobs; see enqueue.
 	maxChain = 64
+	// River puts no job off for longer: a failed one waits for minutes, all others are to be worked at once.
+	farAhead = 10 * time.Minute
 )
 
 // chained are args of which only one job waits at a time.
@@ -40,8 +42,8 @@ type chained interface {
 // enqueue stores a job unless the same one waits already. River's unique jobs cannot leave
 // the running state out, and there a job must not count: what is asked for while the same
 // runs may have happened after the running one looked. So the args hold the number of the
-// job that they follow, and a running job is followed by one more, which is unique in turn. It
-// returns the number of the job that waits.
+// job that they follow, and a running job is followed by one more, which is unique in turn. So is one
+// that waits for a clock which has been set back. It returns the number of the job that waits.
 func (s *Syncer) enqueue(ctx context.Context, args chained) (job int64, err error) {
 	queue := s.startedQueue()
 	if queue == nil {
@@ -52,7 +54,7 @@ func (s *Syncer) enqueue(ctx context.Context, args chained) (job int64, err erro
 		if err != nil {
 			return 0, fmt.Errorf("store a %s job: %w", args.Kind(), err)
 		}
-		if !result.UniqueSkippedAsDuplicate || result.Job.State != rivertype.JobStateRunning {
+		if !result.UniqueSkippedAsDuplicate || (result.Job.State != rivertype.JobStateRunning && !s.farAhead(result.Job)) {
 			return result.Job.ID, nil
 		}
 		args = args.following(result.Job.ID)
@@ -66,26 +68,27 @@ func (s *Syncer) enqueue(ctx context.Context, args chained) (job int64, err erro
 	return result.Job.ID, nil
 }
 
-// enqueueFetches stores scheduled fetches. One that this process is working on is left out:
+// enqueueFetches stores scheduled fetches of a kind. One that this process is working on is left out:
 // its end says when the next one is due. One whose job was lost is followed; see enqueueLost.
-func (s *Syncer) enqueueFetches(ctx context.Context, ids []bitbucket.RepoID, priority int) error {
+func (s *Syncer) enqueueFetches(ctx context.Context, kind DueKind, due []Due) error {
 	queue := s.startedQueue()
 	if queue == nil {
 		return nil
 	}
-	for len(ids) > 0 {
-		n := min(jobsPerInsert, len(ids))
-		params := make([]river.InsertManyParams, 0, n)
-		for _, id := range ids[:n] {
-			if s.fetches.busy(id) {
+	for chunk := range slices.Chunk(due, jobsPerInsert) {
+		params := make([]river.InsertManyParams, 0, len(chunk))
+		for _, d := range chunk {
+			if s.fetches.busy(d.ID) {
 				continue
 			}
+			opts := &river.InsertOpts{Queue: queueFetch, Priority: priorityScheduled}
+			if kind == DueClones || d.SizeBytes >= heavySize {
+				opts = &river.InsertOpts{Queue: queueHeavy, Priority: priorityNew}
+			}
 			params = append(params, river.InsertManyParams{
-				Args:       FetchArgs{Connection: id.Connection, Number: id.Number},
-				InsertOpts: &river.InsertOpts{Priority: priority},
+				Args: FetchArgs{Connection: d.ID.Connection, Number: d.ID.Number}, InsertOpts: opts,
 			})
 		}
-		ids = ids[n:]
 		if len(params) == 0 {
 			continue
 		}
@@ -102,28 +105,37 @@ func (s *Syncer) enqueueFetches(ctx context.Context, ids []bitbucket.RepoID, pri
 	return nil
 }
 
-// enqueueLost stores a scheduled fetch that was kept out by a job that is stored as running
-// while nobody works on it. River gives up storing the end of a job after some seconds in which
-// the database fails, as it does on a full disk; until such a job is rescued, it would keep its
-// repository from every scheduled fetch. A living job that is just beginning or ending may be
+// enqueueLost stores a scheduled fetch that was kept out by a job that nobody works on. River gives
+// up storing the end of a job after some seconds in which the database fails, as it does on a full disk;
+// until such a job is rescued, it would keep its repository from every scheduled fetch. So would one that was
+// stored before the clock was set back. A living job that is just beginning or ending may be
 // taken for a lost one: what follows it finds nothing due.
 func (s *Syncer) enqueueLost(ctx context.Context, args FetchArgs, result *rivertype.JobInsertResult) error {
-	if !result.UniqueSkippedAsDuplicate || result.Job.State != rivertype.JobStateRunning || s.fetches.busy(args.id()) {
+	if !result.UniqueSkippedAsDuplicate {
+		return nil
+	}
+	lost := result.Job.State == rivertype.JobStateRunning && !s.fetches.busy(args.id())
+	if !lost && !s.farAhead(result.Job) {
 		return nil
 	}
 	_, err := s.enqueue(ctx, args.following(result.Job.ID))
 	return err
 }
 
+// farAhead tells that a job waits for a time that only a clock that was set back since explains.
+func (s *Syncer) farAhead(job *rivertype.JobRow) bool {
+	return job.State != rivertype.JobStateRunning && job.ScheduledAt.After(s.now().Add(farAhead))
+}
+
 // enqueueNew stores the first fetch of records that have no mirror yet.
 func (s *Syncer) enqueueNew(ctx context.Context, records []Record) error {
-	var ids []bitbucket.RepoID
+	var due []Due
 	for _, r := range records {
 		if wanted(r) && r.Mirror.LastFetch.IsZero() && r.Mirror.NextFetch.IsZero() {
-			ids = append(ids, r.ID)
+			due = append(due, Due{ID: r.ID})
 		}
 	}
-	return s.enqueueFetches(ctx, ids, priorityNew)
+	return s.enqueueFetches(ctx, DueClones, due)
 }
 
 func (s *Syncer) startedQueue() Queue {

@@ -86,9 +86,25 @@ type RecordReader interface {
 	// EachRecord calls yield for every record of a connection ("": of all), ordered by
 	// connection and number, until it returns an error, which EachRecord returns.
 	EachRecord(ctx context.Context, connection string, yield func(Record) error) error
-	// DueMirrors returns ids of selected, AVAILABLE records whose NextFetch is not after now, or more than
-	// FetchHorizon after it; never fetched ones first, then in the order of NextFetch; at most limit.
-	DueMirrors(ctx context.Context, now time.Time, limit int) ([]bitbucket.RepoID, error)
+	// DueMirrors returns the selected, AVAILABLE records of a kind whose NextFetch is not after now, or more than
+	// FetchHorizon after it, or whose LastFetch is after now; those that never failed since they were
+	// fetched last before the others when they are clones, then in the order of NextFetch; at most limit.
+	DueMirrors(ctx context.Context, kind DueKind, now time.Time, limit int) ([]Due, error)
+}
+
+// DueKind is a kind of fetch that the schedule wants.
+type DueKind int
+
+// The kinds of due fetches.
+const (
+	DueClones  DueKind = iota // of records that were never fetched
+	DueUpdates                // of the others
+)
+
+// Due is a repository that the schedule wants to be fetched.
+type Due struct {
+	ID        bitbucket.RepoID
+	SizeBytes int64 // of its mirror on disk, 0 when there is none
 }
 
 // ConnectionStatus is what the last listing of a connection said.

@@ -1,6 +1,9 @@
 package syncer
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // The bounds of the schedule, as Sourcegraph has them.
 const (
@@ -13,9 +16,10 @@ const (
 // clock that has been set back since, and is no reason to wait.
 const FetchHorizon = 9 * time.Hour
 
-// isDue tells whether a fetch that is scheduled for next is due.
-func isDue(next, now time.Time) bool {
-	return !next.After(now) || next.After(now.Add(FetchHorizon))
+// isDue tells whether the schedule wants a fetch. A last fetch in the future was stored by a clock that has been
+// set back since, and so was the time of the next one.
+func isDue(m MirrorStatus, now time.Time) bool {
+	return !m.NextFetch.After(now) || m.NextFetch.After(now.Add(FetchHorizon)) || m.LastFetch.After(now)
 }
 
 // fetchDelay says how long after a fetch the next one is wanted: half the time since the
@@ -34,4 +38,14 @@ func fetchDelay(now, lastChange time.Time, failures int, jitter float64) time.Du
 		delay = min(delay*2, maxFetchDelay)
 	}
 	return delay + time.Duration(float64(delay)*fetchJitter*jitter)
+}
+
+// retryAfter returns how long the server asked to be left alone with an error, 0 if it did not; at
+// most maxFetchDelay, so that a mistake of a proxy stops no mirror for ever.
+func retryAfter(err error) time.Duration {
+	var asks interface{ RetryAfter() time.Duration }
+	if !errors.As(err, &asks) {
+		return 0
+	}
+	return min(max(asks.RetryAfter(), 0), maxFetchDelay)
 }

@@ -3,12 +3,11 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
-
-	"example.com/signpost/internal/bitbucket"
 )
 
-// sweepFetches is how many fetches one sweep queues: enough to keep every worker busy until
+// sweepFetches is how many fetches of a kind one sweep queues: enough to keep every worker busy until
 // the next, and few enough to store in a moment.
 const sweepFetches = 2000
 
@@ -49,51 +48,44 @@ func (s *Syncer) listingDue(conn *connection, status ConnectionStatus, interval 
 	return conn.changed.Load() || status.LastAttempt.IsZero() || since >= interval || since < 0
 }
 
-// sweepMirrors queues the fetches that are due, those without a mirror first. Records of
-// connections that are gone, or whose credential is refused, stay due and are passed over.
+// sweepMirrors queues the fetches that are due, those without a mirror first. With
+// disableAutoGitUpdates these are all: a new repository is not an update.
 func (s *Syncer) sweepMirrors(ctx context.Context) error {
-	var usable []bitbucket.RepoID
+	if err := s.sweepDue(ctx, DueClones); err != nil {
+		return err
+	}
+	if config, _ := s.current(); config.DisableAutoGitUpdates {
+		return nil
+	}
+	return s.sweepDue(ctx, DueUpdates)
+}
+
+// sweepDue queues the due fetches of one kind. Each kind has its share of a sweep, and heavy ones have
+// a queue of their own: neither thousands of new repositories nor clones that fail again and again keep a
+// mirror from its updates. Records of connections that are gone, or whose credential is refused, stay due
+// and are passed over.
+func (s *Syncer) sweepDue(ctx context.Context, kind DueKind) error {
+	var usable []Due
 	for limit := sweepFetches; ; limit *= 4 {
-		due, err := s.opts.Records.DueMirrors(ctx, s.now(), limit)
+		due, err := s.opts.Records.DueMirrors(ctx, kind, s.now(), limit)
 		if err != nil {
 			return fmt.Errorf("ask which mirrors are due: %w", err)
 		}
-		var all bool
-		if usable, all, err = s.usable(ctx, due); err != nil {
-			return err
-		}
+		usable = s.usable(due)
 		// Those that are passed over must not keep the others from their turn for ever.
-		if all || len(usable) >= sweepFetches || len(due) < limit {
+		if len(usable) >= sweepFetches || len(due) < limit {
 			break
 		}
 	}
-	return s.enqueueFetches(ctx, usable[:min(len(usable), sweepFetches)], priorityScheduled)
+	return s.enqueueFetches(ctx, kind, usable[:min(len(usable), sweepFetches)])
 }
 
-// usable returns those of the due repositories that can be fetched, and whether these are all
-// that there are, however many more are due.
-func (s *Syncer) usable(ctx context.Context, due []bitbucket.RepoID) (usable []bitbucket.RepoID, all bool, err error) {
-	config, conns := s.current()
+// usable returns those of the due repositories that can be fetched.
+func (s *Syncer) usable(due []Due) []Due {
+	_, conns := s.current()
 	open := make(map[string]bool, len(conns))
 	for _, conn := range conns {
 		open[conn.Name] = conn.credential.blocked() == nil
 	}
-	usable = make([]bitbucket.RepoID, 0, len(due))
-	for _, id := range due {
-		if !open[id.Connection] {
-			continue
-		}
-		if config.DisableAutoGitUpdates {
-			// Only first fetches, which come first: the first other one is the end.
-			record, err := s.opts.Records.Record(ctx, id)
-			if err != nil {
-				return nil, false, fmt.Errorf("read the record of %s: %w", id, err)
-			}
-			if !record.Mirror.LastFetch.IsZero() {
-				return usable, true, nil
-			}
-		}
-		usable = append(usable, id)
-	}
-	return usable, false, nil
+	return slices.DeleteFunc(due, func(d Due) bool { return !open[d.ID.Connection] })
 }

@@ -54,7 +54,7 @@ func TestReadersDoNotWaitForAWriter(t *testing.T) {
 	if _, err := s.LatestVersion(ctx); err != nil {
 		t.Errorf("LatestVersion: %v", err)
 	}
-	if _, err := s.DueMirrors(ctx, time.Now(), 10); err != nil {
+	if _, err := s.DueMirrors(ctx, syncer.DueUpdates, time.Now(), 10); err != nil {
 		t.Errorf("DueMirrors: %v", err)
 	}
 	if _, err := s.ConnectionStatuses(ctx); err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"example.com/signpost/syncer"
 )
 
 // numberArgs is a job of these tests.
@@ -154,7 +156,7 @@ func TestJobsUseTheStoreWhileTheQueueRuns(t *testing.T) {
 			t.Errorf("job %s: %v", event.Job.EncodedArgs, event.Job.Errors)
 		}
 	}
-	if due, err := s.DueMirrors(t.Context(), time.Now(), 2*jobs); err != nil || len(due) != jobs {
+	if due, err := s.DueMirrors(t.Context(), syncer.DueClones, time.Now(), 2*jobs); err != nil || len(due) != jobs {
 		t.Errorf("DueMirrors: %d, %v; want %d", len(due), err, jobs)
 	}
 }

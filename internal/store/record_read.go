@@ -104,24 +104,29 @@ func (s *Store) EachRecord(ctx context.Context, connection string, yield func(sy
 }
 
 // DueMirrors implements syncer.RecordReader.
-func (s *Store) DueMirrors(ctx context.Context, now time.Time, limit int) ([]bitbucket.RepoID, error) {
+func (s *Store) DueMirrors(ctx context.Context, kind syncer.DueKind, now time.Time, limit int) ([]syncer.Due, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
 	var rows []recordRow
-	err := s.db.readers.NewSelect().Model(&rows).Column("connection", "number").
-		Where("r.selected = ?", true).Where("r.state = ?", string(bitbucket.StateAvailable)).
-		Where("(r.next_fetch <= ? OR r.next_fetch > ?)", toNanos(now), toNanos(now.Add(syncer.FetchHorizon))).
-		OrderExpr("CASE WHEN r.last_fetch = 0 THEN 0 ELSE 1 END, r.next_fetch, r.connection, r.number").
-		Limit(int64(limit)).Scan(ctx)
+	query := s.db.readers.NewSelect().Model(&rows).Column("connection", "number", "size_bytes").
+		Where("r.selected = ?", true).Where("r.state = ?", string(bitbucket.StateAvailable))
+	if kind == syncer.DueClones {
+		query.Where("r.last_fetch = 0").OrderExpr("CASE WHEN r.failures = 0 THEN 0 ELSE 1 END")
+	} else {
+		query.Where("r.last_fetch <> 0")
+	}
+	err := query.
+		Where("(r.next_fetch <= ? OR r.next_fetch > ? OR r.last_fetch > ?)", toNanos(now), toNanos(now.Add(syncer.FetchHorizon)), toNanos(now)).
+		OrderExpr("r.next_fetch, r.connection, r.number").Limit(int64(limit)).Scan(ctx)
 	if err != nil {
 		return nil, s.describe("read which mirrors are due", err)
 	}
-	ids := make([]bitbucket.RepoID, len(rows))
+	due := make([]syncer.Due, len(rows))
 	for i := range rows {
-		ids[i] = bitbucket.RepoID{Connection: rows[i].Connection, Number: rows[i].Number}
+		due[i] = syncer.Due{ID: bitbucket.RepoID{Connection: rows[i].Connection, Number: rows[i].Number}, SizeBytes: rows[i].SizeBytes}
 	}
-	return ids, nil
+	return due, nil
 }
 
 // formerOf returns the former addresses of repositories of a connection, the oldest first.

@@ -61,8 +61,8 @@ var mirrorTests = []test{
 		equal(t, "record", get(t, s, 1), want)
 	}},
 
-	{"never fetched mirrors are due first, then the longest due", func(t *testing.T, s Store) {
-		due := map[int64]syncer.MirrorStatus{
+	{"what is due, the clones that failed after those that did not, then the longest due", func(t *testing.T, s Store) {
+		for number, status := range map[int64]syncer.MirrorStatus{
 			1: {LastFetch: at, NextFetch: at.Add(-time.Minute)},
 			2: {LastFetch: at, NextFetch: at.Add(-time.Hour)},
 			3: {},
@@ -70,37 +70,36 @@ var mirrorTests = []test{
 			5: {NextFetch: at.Add(-time.Second), Failures: 1}, // never fetched, tried before
 			6: {LastFetch: at, NextFetch: at.Add(1)},          // not yet
 			7: {NextFetch: at.Add(time.Minute), Failures: 9},  // not yet, and never fetched
-		}
-		for number, status := range due {
+			8: {NextFetch: at},                                // never fetched, and never tried
+		} {
 			save(t, s, 0, repository(number, "PRJ", string(rune('a'+number))))
 			if err := s.SaveMirror(t.Context(), id(number), status); err != nil {
 				t.Fatalf("SaveMirror: %v", err)
 			}
 		}
-		want := []bitbucket.RepoID{id(3), id(5), id(2), id(1), id(4)}
-		for _, limit := range []int{0, 1, 3, 5, 100} {
-			got, err := s.DueMirrors(t.Context(), at, limit)
-			if err != nil {
-				t.Fatalf("DueMirrors: %v", err)
+		for kind, want := range map[syncer.DueKind][]bitbucket.RepoID{
+			syncer.DueClones: {id(3), id(8), id(5)}, syncer.DueUpdates: {id(2), id(1), id(4)},
+		} {
+			for _, limit := range []int{0, 1, 2, 3, 100} {
+				equal(t, "due", due(t, s, kind, limit), want[:min(limit, len(want))])
 			}
-			equal(t, "due", append([]bitbucket.RepoID{}, got...), want[:min(limit, len(want))])
 		}
 	}},
 
 	{"a time that only a clock set back since explains makes no mirror wait", func(t *testing.T, s Store) {
 		for number, next := range map[int64]time.Time{
-			1: at.Add(24 * 365 * time.Hour), 2: at.Add(syncer.FetchHorizon), 3: at.Add(-time.Hour),
+			1: at.Add(24 * 365 * time.Hour), 2: at.Add(syncer.FetchHorizon), 3: at.Add(-time.Hour), 4: at.Add(time.Hour),
 		} {
 			save(t, s, 0, repository(number, "PRJ", string(rune('a'+number))))
-			if err := s.SaveMirror(t.Context(), id(number), syncer.MirrorStatus{LastFetch: at, NextFetch: next}); err != nil {
+			status := syncer.MirrorStatus{LastFetch: at, NextFetch: next}
+			if number == 4 {
+				status.LastFetch = at.Add(time.Hour - 45*time.Second)
+			}
+			if err := s.SaveMirror(t.Context(), id(number), status); err != nil {
 				t.Fatalf("SaveMirror: %v", err)
 			}
 		}
-		got, err := s.DueMirrors(t.Context(), at, 10)
-		if err != nil {
-			t.Fatalf("DueMirrors: %v", err)
-		}
-		equal(t, "due", got, []bitbucket.RepoID{id(3), id(1)})
+		equal(t, "due", due(t, s, syncer.DueUpdates, 10), []bitbucket.RepoID{id(3), id(4), id(1)})
 	}},
 
 	{"only selected and available repositories are due, of every connection", func(t *testing.T, s Store) {
@@ -116,10 +115,32 @@ var mirrorTests = []test{
 		listing = begin(t, s)
 		save(t, s, listing, repository(1, "PRJ", "a"), offline, unselected(repository(3, "PRJ", "c")))
 		finish(t, s, listing, 0) // 4 is missing
-		got, err := s.DueMirrors(t.Context(), at, 10)
+		equal(t, "due", due(t, s, syncer.DueClones, 10), []bitbucket.RepoID{other.ID, id(1)})
+	}},
+
+	{"what is due comes with the size of its mirror", func(t *testing.T, s Store) {
+		save(t, s, 0, repository(1, "PRJ", "a"))
+		if err := s.SaveMirror(t.Context(), id(1), syncer.MirrorStatus{LastFetch: at, SizeBytes: 1 << 40}); err != nil {
+			t.Fatalf("SaveMirror: %v", err)
+		}
+		got, err := s.DueMirrors(t.Context(), syncer.DueUpdates, at, 10)
 		if err != nil {
 			t.Fatalf("DueMirrors: %v", err)
 		}
-		equal(t, "due", got, []bitbucket.RepoID{other.ID, id(1)})
+		equal(t, "due", got, []syncer.Due{{ID: id(1), SizeBytes: 1 << 40}})
 	}},
+}
+
+// due returns what is due at at.
+func due(t *testing.T, s Store, kind syncer.DueKind, limit int) []bitbucket.RepoID {
+	t.Helper()
+	got, err := s.DueMirrors(t.Context(), kind, at, limit)
+	if err != nil {
+		t.Fatalf("DueMirrors: %v", err)
+	}
+	ids := make([]bitbucket.RepoID, len(got))
+	for i, d := range got {
+		ids[i] = d.ID
+	}
+	return ids
 }
