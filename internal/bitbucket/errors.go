@@ -29,6 +29,9 @@ var (
 	ErrRateLimited = errors.New("rate limited by Bitbucket")
 	// ErrUnavailable means that Bitbucket did not answer, or answered 5xx or nonsense, after the retries.
 	ErrUnavailable = errors.New("Bitbucket is not available") //nolint:staticcheck // a name
+	// ErrCircuitOpen accompanies ErrUnavailable when Bitbucket was not asked, because it did not answer others
+	// just before. It says nothing about what the question was for.
+	ErrCircuitOpen = errors.New("Bitbucket is left alone until it answers again") //nolint:staticcheck // a name
 	// ErrNotBitbucket means an answer that is no Bitbucket's: a login page, a proxy's page, another product.
 	ErrNotBitbucket = errors.New("the answer is not one of a Bitbucket Server")
 	// ErrIncompleteListing means that a listing broke off or contradicts itself. What it

@@ -11,6 +11,7 @@ import (
 
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
+	"example.com/signpost/syncer"
 )
 
 func TestVersion(t *testing.T) {
@@ -139,7 +140,7 @@ func TestAccount(t *testing.T) {
 			routes{"users": file(t, 401, "error-401-password.json")},
 			"",
 			[]error{bitbucket.ErrUnauthorized},
-			[]string{"Authentication failed.", "not used again until the site configuration changes"},
+			[]string{"Authentication failed.", "save the site configuration again"},
 		},
 		{
 			"is refused by something unknown", "4.0.0", nil,
@@ -349,22 +350,54 @@ func TestAPasswordThatBecomesWrongStopsGit(t *testing.T) {
 	}
 }
 
-func TestACaptchaIsNotHurried(t *testing.T) {
+func TestACaptchaStopsAllUseUntilTheConfigurationIsSavedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, s := offline(t, "4.14.0", routes{"users": inTurn(file(t, 403, "error-403-captcha.json"), body(200, `{}`))})
 		for range 3 {
 			_, err := c.Account(t.Context())
-			wantError(t, err, []error{bitbucket.ErrCaptcha})
+			wantError(t, err, []error{bitbucket.ErrCaptcha}, "solve it, then save the site configuration again")
+			time.Sleep(time.Hour)
 		}
 		if got := s.count("users"); got != 1 {
 			t.Errorf("%d logins while a CAPTCHA is due, want 1", got)
 		}
-		time.Sleep(captchaPause)
+		c.ConfigurationChanged()
 		if _, err := c.Account(t.Context()); err != nil {
 			t.Errorf("Account after the CAPTCHA was solved: %v", err)
 		}
 	})
+}
+
+func TestARefusalOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	for _, file := range []http.HandlerFunc{file(t, 401, "error-401-password.json"), file(t, 403, "error-403-captcha.json")} {
+		var told []syncer.Refusal
+		first, _ := offline(t, "4.14.0", routes{"users": file}, func(o *Options) {
+			o.OnRefusal = func(r syncer.Refusal) { told = append(told, r) }
+		})
+		_, want := first.Account(t.Context())
+		_, _ = first.Account(t.Context())
+		if len(told) != 1 || told[0].Connection != "bb" || told[0].Said != want.Error() || told[0].At.IsZero() {
+			t.Fatalf("told of %+v after %v", told, want)
+		}
+		second, s := offline(t, "4.14.0", routes{"users": body(200, `{}`)}, func(o *Options) { o.Refused = &told[0] })
+		_, err := second.Account(t.Context())
+		if errorText(err) != want.Error() || errors.Is(err, bitbucket.ErrCaptcha) != errors.Is(want, bitbucket.ErrCaptcha) ||
+			errors.Is(err, bitbucket.ErrUnauthorized) != errors.Is(want, bitbucket.ErrUnauthorized) {
+			t.Errorf("after a restart: %v, want %v", err, want)
+		}
+		if h := second.Health(); h.Refused == nil || !h.RefusedSince.Equal(told[0].At) {
+			t.Errorf("health %+v", h)
+		}
+		if n := s.count("users"); n != 0 {
+			t.Errorf("%d logins after a restart, want none", n)
+		}
+		second.ConfigurationChanged()
+		if _, err := second.Account(t.Context()); err != nil {
+			t.Errorf("after the configuration was saved again: %v", err)
+		}
+	}
 }
 
 func TestATokenIsNotSentToAnOldBitbucket(t *testing.T) {

@@ -26,6 +26,13 @@ type Options struct {
 	Username string // also beside a token, for git over HTTP
 	Password siteconfig.Secret
 
+	// Refused is what Bitbucket said of this credential before the process began: it is not sent until
+	// ConfigurationChanged. Nil if it was not refused.
+	Refused *syncer.Refusal
+	// OnRefusal is told that Bitbucket refused the credential, once for each refusal and before anybody
+	// else hears of it. It is called from any goroutine; may be nil.
+	OnRefusal func(syncer.Refusal)
+
 	CertificatePEM  string // certificates that are trusted beside the system's; "" for none
 	RequestsPerHour int    // REST and git over HTTP together, with bursts of 500; 0: no limit
 	UserAgent       string // "signpost" if empty
@@ -59,6 +66,7 @@ type Client struct {
 	credential *credential
 	cleaner    cleaner
 	pacer      *pacer
+	circuit    *circuit
 	maxBody    int64
 
 	base http.RoundTripper // sends a question; tests put theirs here
@@ -95,15 +103,17 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{
+	c := &Client{
 		opts:       o,
 		credential: cred,
 		cleaner:    newCleaner(o),
-		pacer:      newPacer(o.RequestsPerHour),
+		pacer:      newPacer(o.RequestsPerHour, o.RateLimitWait),
 		maxBody:    maxBodyBytes,
 		base:       transport,
 		git:        gitTransport(transport),
-	}, nil
+	}
+	c.circuit = &circuit{name: o.Connection, log: o.Logger, probe: c.askWhetherBack, hold: c.pacer.pausedUntil}
+	return c, nil
 }
 
 func positive(d, otherwise time.Duration) time.Duration {
@@ -118,8 +128,10 @@ func positive(d, otherwise time.Duration) time.Duration {
 // account may have been unlocked there meanwhile.
 func (c *Client) ConfigurationChanged() { c.credential.forgive() }
 
-// Close closes the connections that lie idle. Requests that run are not cut off.
+// Close closes the connections that lie idle, and ends the tries whether a Bitbucket that did
+// not answer is back. Requests that run are not cut off.
 func (c *Client) Close() {
+	c.circuit.stop()
 	for _, t := range []http.RoundTripper{c.base, c.git} {
 		if t, ok := t.(*http.Transport); ok {
 			t.CloseIdleConnections()

@@ -9,12 +9,8 @@ import (
 	"unicode"
 
 	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/syncer"
 )
-
-// captchaPause is how long a credential rests after Bitbucket asked for a CAPTCHA. Until
-// somebody solves it every login fails, and each failure counts; after that the same
-// credential works again, so this is no refusal for life.
-const captchaPause = 5 * time.Minute
 
 // credential is what a Client logs in with, and what became of it.
 type credential struct {
@@ -24,7 +20,7 @@ type credential struct {
 
 	mu      sync.Mutex
 	refusal error     // not nil: do not send it
-	until   time.Time // when refusal ends; zero: never
+	since   time.Time // of refusal
 	suspect bool      // not proven yet, or refused for git: ask whether it holds before the next use
 
 	proving chan struct{} // holds one: several proofs at once could be several wrong logins
@@ -44,7 +40,19 @@ func newCredential(o Options) (*credential, error) {
 	if strings.Contains(c.username, ":") {
 		return nil, errors.New("the username holds a colon, which HTTP cannot send: use the user's name as Bitbucket shows it in its profile")
 	}
+	if r := o.Refused; r != nil {
+		c.refusal, c.since = recalled(*r), r.At
+	}
 	return c, nil
+}
+
+// recalled is the error of a refusal that was remembered.
+func recalled(r syncer.Refusal) error {
+	is := []error{bitbucket.ErrUnauthorized}
+	if r.Captcha {
+		is = []error{bitbucket.ErrCaptcha, bitbucket.ErrForbidden}
+	}
+	return &answerError{text: r.Said, is: is}
 }
 
 // none tells that there is nothing to log in with.
@@ -73,25 +81,28 @@ func (c *credential) authorizeGit(r *http.Request) {
 	c.authorizeREST(r)
 }
 
-// refuse remembers that the credential must not be sent until then; zero means never again.
-// The first refusal for life stays.
-func (c *credential) refuse(err error, until time.Time) {
+// refuse remembers that the credential must not be sent again, and tells whether that is
+// news. The first refusal stays.
+func (c *credential) refuse(err error, at time.Time) (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.refusal != nil && c.until.IsZero() {
-		return
+	if c.refusal != nil {
+		return false
 	}
-	c.refusal, c.until = err, until
+	c.refusal, c.since = err, at
+	return true
 }
 
-// refused returns why the credential must not be sent now, or nil.
-func (c *credential) refused(now time.Time) error {
+// refused returns why the credential must not be sent, or nil.
+func (c *credential) refused() error {
+	err, _ := c.refusedSince()
+	return err
+}
+
+func (c *credential) refusedSince() (error, time.Time) { //nolint:revive,staticcheck // the error is what is asked for
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.refusal != nil && !c.until.IsZero() && !now.Before(c.until) {
-		c.refusal = nil
-	}
-	return c.refusal
+	return c.refusal, c.since
 }
 
 // forgive forgets a refusal. The credential is asked about once before it is used again.
@@ -100,7 +111,7 @@ func (c *credential) forgive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refusal != nil {
-		c.refusal, c.until, c.suspect = nil, time.Time{}, true
+		c.refusal, c.since, c.suspect = nil, time.Time{}, true
 	}
 }
 

@@ -10,8 +10,14 @@
 //
 // Bitbucket locks an account after a few wrong passwords in a row, counted over REST and
 // git together, and then refuses the right password too. So after one answer that refuses
-// the credential, a Client does not send that credential again for the rest of its life;
-// a changed site configuration makes a new Client.
+// the credential, a Client does not send that credential again: not before the site
+// configuration is stored anew, nor after a restart, as far as its user remembers the refusal
+// (Options.OnRefusal, Options.Refused). The same holds for a CAPTCHA that is due.
+//
+// # Care for the server
+//
+// Everything of a connection, REST and git, shares one rate limit, one pause after a 429 and
+// one circuit, which opens while Bitbucket does not answer: then questions fail at once.
 //
 // # Concurrency
 //

@@ -28,13 +28,15 @@ const (
 // holds all of them back while Bitbucket asks for it: its limit counts them together.
 type pacer struct {
 	limiter *rate.Limiter // nil: no limit
+	first   time.Duration // pause after a 429 that names none
 
 	mu    sync.Mutex
-	until time.Time // no request before
+	until time.Time     // no request before
+	slow  time.Duration // last pause after a 429 that named none; halved by each success, 0 when all is well
 }
 
-func newPacer(requestsPerHour int) *pacer {
-	p := &pacer{}
+func newPacer(requestsPerHour int, first time.Duration) *pacer {
+	p := &pacer{first: first}
 	if requestsPerHour > 0 {
 		p.limiter = rate.NewLimiter(rate.Limit(float64(requestsPerHour)/time.Hour.Seconds()), burst)
 	}
@@ -73,23 +75,46 @@ func (p *pacer) wait(ctx context.Context) error {
 	return nil
 }
 
-func (p *pacer) pause() time.Duration {
+func (p *pacer) pause() time.Duration { return time.Until(p.pausedUntil()) }
+
+func (p *pacer) pausedUntil() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Until(p.until)
+	return p.until
 }
 
-// heed holds back what follows an answer that says 429 with the time to wait.
-func (p *pacer) heed(resp *http.Response) {
-	if resp.StatusCode != http.StatusTooManyRequests {
+// count takes a request that does not wait for its turn out of the rate.
+func (p *pacer) count() {
+	if p.limiter != nil {
+		p.limiter.Reserve() // what it would have to wait, the next ones wait
+	}
+}
+
+// heed holds back what follows an answer that asks for it: for as long as Retry-After says,
+// or after a 429 without one, for a pause that doubles from one 429 to the next and shrinks
+// with the answers that are none. began is when its request went out: those that were under
+// way together are one 429, and one success does not undo the pause that it was sent before.
+func (p *pacer) heed(resp *http.Response, began time.Time) {
+	now := time.Now()
+	wait, told := retryAfter(resp, now)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case told:
+		wait = min(wait, maxPause)
+	case began.Before(p.until):
+		return
+	case resp.StatusCode == http.StatusTooManyRequests:
+		p.slow = max(p.first, min(2*p.slow, maxWait))
+		wait = p.slow
+	default:
+		if p.slow /= 2; p.slow < p.first {
+			p.slow = 0
+		}
 		return
 	}
-	if wait, ok := retryAfter(resp, time.Now()); ok {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if until := time.Now().Add(min(wait, maxPause)); until.After(p.until) {
-			p.until = until
-		}
+	if until := now.Add(wait); until.After(p.until) {
+		p.until = until
 	}
 }
 

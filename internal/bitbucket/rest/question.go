@@ -88,12 +88,12 @@ func (c *Client) admit(ctx context.Context) error {
 	if _, err := c.prove(ctx, true); err != nil {
 		return err
 	}
-	return c.credential.refused(time.Now())
+	return c.credential.refused()
 }
 
 // admitProbe is admit for the question that asks whether the credential holds.
 func (c *Client) admitProbe(ctx context.Context) error {
-	if err := c.credential.refused(time.Now()); err != nil {
+	if err := c.credential.refused(); err != nil {
 		return err
 	}
 	if c.credential.token == "" {
@@ -133,7 +133,7 @@ func (t *try) run(ctx context.Context, target string) error {
 	r.SetResponseHandler(t.read)
 	sender := retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport: attempt{client: c, op: t.question.op},
+			Transport: attempt{client: c, op: t.question.op, path: t.question.path},
 			// The redirects are followed here, by stricter rules than those of net/http.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/syncer"
 )
 
 // maxErrorBytes bounds what is read of an answer that is no success.
@@ -128,11 +129,14 @@ func (t *try) refusal(resp *http.Response, body []byte) error {
 		strings.Contains(resp.Header.Get("X-Authentication-Denied-Reason"), "CAPTCHA")
 	switch status := resp.StatusCode; {
 	case captcha && (status == http.StatusUnauthorized || status == http.StatusForbidden):
-		details += ". Log in to Bitbucket with a browser as this account, and solve it"
-		failure := fail(bitbucket.ErrCaptcha, bitbucket.ErrForbidden)
-		if !t.question.anonymous && !c.credential.none() {
-			c.credential.refuse(failure, time.Now().Add(captchaPause))
+		if t.question.anonymous || c.credential.none() {
+			return fail(bitbucket.ErrCaptcha, bitbucket.ErrForbidden)
 		}
+		now := time.Now()
+		details += " (since " + clock(now) + "). Log in to Bitbucket with a browser as this account and solve it, " +
+			"then save the site configuration again; until then the credential is not used"
+		failure := fail(bitbucket.ErrCaptcha, bitbucket.ErrForbidden)
+		c.refuse(failure, true, now)
 		return failure
 	case status == http.StatusUnauthorized && (said.exception == "AuthorisationException" || account(resp) != ""):
 		// The manual's answer to a permission that is missing. Asked for one thing, it means
@@ -147,9 +151,11 @@ func (t *try) refusal(resp *http.Response, body []byte) error {
 		if t.question.anonymous || c.credential.none() {
 			return fail(bitbucket.ErrUnauthorized)
 		}
-		details += ". It is not used again until the site configuration changes, so that the account is not locked"
+		now := time.Now()
+		details += " (since " + clock(now) + "). Correct the credential, or unlock the account in Bitbucket and save the site " +
+			"configuration again; until then it is not used, so that the account is not locked"
 		failure := fail(bitbucket.ErrUnauthorized)
-		c.credential.refuse(failure, time.Time{})
+		c.refuse(failure, false, now)
 		return failure
 	case status == http.StatusForbidden:
 		return fail(bitbucket.ErrForbidden)
@@ -175,6 +181,13 @@ func (t *try) refusal(resp *http.Response, body []byte) error {
 			text:   t.what() + ": " + details,
 			status: status,
 		}
+	}
+}
+
+// refuse keeps the credential from being sent again, and has that remembered beyond this process.
+func (c *Client) refuse(err error, captcha bool, at time.Time) {
+	if c.credential.refuse(err, at) && c.opts.OnRefusal != nil {
+		c.opts.OnRefusal(syncer.Refusal{Connection: c.opts.Connection, Said: err.Error(), Captcha: captcha, At: at})
 	}
 }
 

@@ -34,7 +34,7 @@ func TestAnswersThatAreErrors(t *testing.T) {
 			w.Header().Set("X-AUSERNAME", botName)
 			body(401, ``)(w, r)
 		}, []error{bitbucket.ErrNotFound}, []error{bitbucket.ErrUnauthorized}, nil},
-		{"401 otherwise refuses the credential", body(401, ``), []error{bitbucket.ErrUnauthorized}, []error{bitbucket.ErrNotFound}, []string{"not used again"}},
+		{"401 otherwise refuses the credential", body(401, ``), []error{bitbucket.ErrUnauthorized}, []error{bitbucket.ErrNotFound}, []string{"until then it is not used"}},
 		{"403 is forbidden", body(403, ``), []error{bitbucket.ErrForbidden}, []error{bitbucket.ErrCaptcha}, nil},
 		{"403 with a CAPTCHA is that too", file(t, 403, "error-403-captcha.json"), []error{bitbucket.ErrForbidden, bitbucket.ErrCaptcha}, nil, []string{"solve it"}},
 		{"404 is not found", file(t, 404, "error-404-repository.json"), []error{bitbucket.ErrNotFound}, nil, []string{"does not exist"}},

@@ -78,28 +78,41 @@ var errNoAnswer = errors.New("no whole answer in time")
 type attempt struct {
 	client *Client
 	op     string
+	path   string // of the question
 }
 
 // RoundTrip implements http.RoundTripper.
 func (a attempt) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := a.client
-	if err := c.pacer.wait(r.Context()); err != nil {
+	if err := c.turn(r.Context()); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(r.Context(), c.opts.Timeout, errNoAnswer)
 	began := time.Now()
 	resp, err := c.base.RoundTrip(r.WithContext(ctx))
 	c.observe(a.op, resp, time.Since(began))
+	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+		err = errNoAnswer
+	}
+	c.noteAnswer(r.Context(), subjectOf(a.op, a.path), c.cleaner.clean(r.Method+" "+apiPath+a.path), began, resp, err)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errNoAnswer) {
-			err = errNoAnswer
-		}
 		cancel()
 		return nil, err
 	}
-	c.pacer.heed(resp)
+	c.pacer.heed(resp, began)
 	resp.Body = &timedBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel}
 	return resp, nil
+}
+
+// turn waits until a request may go out. It does not wait for a Bitbucket that does not answer.
+func (c *Client) turn(ctx context.Context) error {
+	if err := c.circuit.check(); err != nil {
+		return err
+	}
+	if err := c.pacer.wait(ctx); err != nil {
+		return err
+	}
+	return c.circuit.check()
 }
 
 // timedBody ends the deadline of an attempt when its body is closed.
@@ -165,17 +178,18 @@ func (g gitRoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // sendPaced sends a request of git when the connection's rate allows it.
 func (c *Client) sendPaced(r *http.Request) (*http.Response, error) {
-	if err := c.pacer.wait(r.Context()); err != nil {
+	if err := c.turn(r.Context()); err != nil {
 		closeBody(r)
 		return nil, c.describe(r.Context(), "git", err)
 	}
 	began := time.Now()
 	resp, err := c.git.RoundTrip(r)
 	c.observe("git", resp, time.Since(began))
+	c.noteAnswer(r.Context(), gitSubjectOf(r.URL.Path), "git", began, resp, err)
 	if err != nil {
 		return nil, c.describe(r.Context(), "git", err)
 	}
-	c.pacer.heed(resp)
+	c.pacer.heed(resp, began)
 	return resp, nil
 }
 

@@ -1,0 +1,34 @@
+package rest
+
+import "time"
+
+// Health is how a connection stands at a moment: what a Client would do with a request now.
+type Health struct {
+	// CircuitOpen tells that Bitbucket does not answer and is left alone.
+	CircuitOpen bool
+	Since       time.Time // of the first request without an answer; zero unless CircuitOpen
+	NextTry     time.Time // when Bitbucket is tried again; zero unless CircuitOpen
+	Reason      string    // of the last failure, without secrets; "" unless CircuitOpen
+
+	PausedUntil time.Time // Bitbucket asked to send nothing before; zero when it does not
+
+	Limited bool    // the connection has a rate limit
+	Tokens  float64 // requests that its rate limit lets out at once; negative when some wait; 0 unless Limited
+
+	Refused      error     // why the credential is not used, in words for administrators; nil unless refused
+	RefusedSince time.Time // zero unless refused
+}
+
+// Health tells how the connection stands. It asks nobody.
+func (c *Client) Health() Health {
+	var h Health
+	h.CircuitOpen, h.Since, h.NextTry, h.Reason = c.circuit.state()
+	if until := c.pacer.pausedUntil(); until.After(time.Now()) {
+		h.PausedUntil = until
+	}
+	if c.pacer.limiter != nil {
+		h.Limited, h.Tokens = true, c.pacer.limiter.Tokens()
+	}
+	h.Refused, h.RefusedSince = c.credential.refusedSince()
+	return h
+}
