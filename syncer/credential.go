@@ -12,6 +12,9 @@ import (
 // errRefused means that a credential is not used because Bitbucket refused it.
 var errRefused = errors.New("the credential is not used until Bitbucket accepts it again")
 
+// errUnreadable means that git was refused a repository with a credential that Bitbucket accepts.
+var errUnreadable = errors.New("not readable with an accepted credential")
+
 // credential knows whether Bitbucket accepts a connection's credential. Listings check it
 // afresh, and everything else leaves one that was refused alone: it sees to it that one
 // request, not many at once, finds out. Safe for concurrent use.

@@ -14,7 +14,7 @@ type outcome int
 
 const (
 	outcomeSkipped   outcome = iota // nothing to fetch: not selected, not due, or gone
-	outcomePostponed                // its credential is refused
+	outcomePostponed                // its credential is refused, or its Bitbucket does not answer
 	outcomeFailed
 	outcomeUnchanged
 	outcomeChanged
@@ -76,7 +76,7 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 	}
 	asked := s.begun.asked(id)
 	f, err := s.fetchNow(ctx, conn, record, o)
-	if err == nil {
+	if err == nil && f.outcome != outcomePostponed {
 		s.begun.serve(id, asked)
 	}
 	return f, err
@@ -89,6 +89,9 @@ func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, 
 	if err := conn.credential.blocked(); err != nil {
 		return fetched{outcome: outcomePostponed, err: err, problem: inWords(err, conn.Connection)}, nil
 	}
+	if err := s.suspension(conn); err != nil {
+		return fetched{outcome: outcomePostponed, err: err, problem: inWords(err, conn.Connection)}, nil
+	}
 	s.metrics.fetching.Inc()
 	defer s.metrics.fetching.Dec()
 	begun := s.now()
@@ -97,7 +100,7 @@ func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, 
 		return fetched{}, ctx.Err()
 	}
 	now := s.now()
-	f := s.judgeFetch(conn, result, err)
+	f := s.judgeFetch(ctx, conn, result, err)
 	if f.outcome == outcomePostponed {
 		return f, nil
 	}
@@ -178,15 +181,20 @@ func (s *Syncer) fetchMirror(ctx context.Context, conn *connection, record Recor
 	})
 }
 
-// judgeFetch says how a fetch ended. After a refusal the connection's other fetches are postponed.
-func (s *Syncer) judgeFetch(conn *connection, result FetchResult, err error) fetched {
+// judgeFetch says how a fetch ended. When the credential turns out to be refused, the connection's other
+// fetches are postponed; an old Bitbucket also says 401 of a repository that the account may not read, and that
+// is the repository's own failure.
+func (s *Syncer) judgeFetch(ctx context.Context, conn *connection, result FetchResult, err error) fetched {
+	if errors.Is(err, bitbucket.ErrUnauthorized) && conn.credential.blocked() == nil { // git says so
+		err = s.judgeRefusal(ctx, conn, err)
+	}
 	f := fetched{result: result, err: err, problem: inWords(err, conn.Connection)}
 	switch {
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errRefused), s.isSuspension(conn, err):
 		f.outcome = outcomePostponed
 	case err != nil:
 		f.outcome = outcomeFailed
-		if isRefusal(err) {
+		if errors.Is(err, bitbucket.ErrCaptcha) {
 			conn.credential.refuse(err)
 		}
 	case result.Cloned:
@@ -197,6 +205,26 @@ func (s *Syncer) judgeFetch(conn *connection, result FetchResult, err error) fet
 		f.outcome = outcomeUnchanged
 	}
 	return f
+}
+
+// judgeRefusal asks whether a refusal that git met is one of the credential, and returns what the
+// fetch failed with. CodeHost.Account sees to it that this locks no account.
+func (s *Syncer) judgeRefusal(ctx context.Context, conn *connection, err error) error {
+	host, hostErr := s.opts.Hosts.CodeHost(conn.Name)
+	if hostErr != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, s.opts.ListTimeout)
+	defer cancel()
+	_, refused := conn.credential.check(limited, host, true)
+	switch {
+	case refused == nil:
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	case isRefusal(refused):
+		return refused
+	default:
+		return err // the next use of the credential asks again
+	}
 }
 
 // record brings the status up to date with a fetch that ended at now, but for NextFetch.

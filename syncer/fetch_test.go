@@ -154,6 +154,7 @@ func TestARefusedFetchPostponesTheOthers(t *testing.T) {
 	fetches := 0
 	b.mirrors.fetch = func(context.Context, FetchRequest) (FetchResult, error) {
 		fetches++
+		b.host.account = func() (string, error) { return "", bitbucket.ErrUnauthorized }
 		return FetchResult{}, fmt.Errorf("%w: git", bitbucket.ErrUnauthorized)
 	}
 	first, err := b.fetch(t.Context(), id(1), fetchOptions{})
@@ -169,6 +170,7 @@ func TestARefusedFetchPostponesTheOthers(t *testing.T) {
 		t.Errorf("the postponed one's record changed (-before +after):\n%s", diff)
 	}
 	// REST accepts the credential at the next listing: git may try again, once.
+	b.host.account = nil
 	b.listNow(t, "bitbucket")
 	for range 2 {
 		if _, err := b.fetch(t.Context(), id(2), fetchOptions{}); err != nil {
@@ -177,6 +179,30 @@ func TestARefusedFetchPostponesTheOthers(t *testing.T) {
 	}
 	if fetches != 2 {
 		t.Errorf("%d fetches after the listing, want one more", fetches)
+	}
+}
+
+func TestARepositoryThatGitMayNotReadStopsNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.host.serve(repo(1, "PRJ/a"), repo(2, "PRJ/b"))
+	b.listNow(t, "bitbucket")
+	b.mirrors.fetch = func(_ context.Context, r FetchRequest) (FetchResult, error) {
+		if r.Repo == id(1) {
+			return FetchResult{}, fmt.Errorf("%w: git", bitbucket.ErrUnauthorized)
+		}
+		return FetchResult{Cloned: true}, nil
+	}
+	before := b.host.count("account")
+	first, err := b.fetch(t.Context(), id(1), fetchOptions{})
+	if err != nil || first.outcome != outcomeFailed || !strings.Contains(first.problem, "but not for reading this repository") {
+		t.Errorf("the one that git may not read: %v, %v", first, err)
+	}
+	if n := b.host.count("account") - before; n != 1 {
+		t.Errorf("Bitbucket was asked %d times whether it accepts the credential, want once", n)
+	}
+	if second, err := b.fetch(t.Context(), id(2), fetchOptions{}); err != nil || second.outcome != outcomeCloned {
+		t.Errorf("the other one: %v, %v; want it cloned at once", second, err)
 	}
 }
 

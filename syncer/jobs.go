@@ -243,7 +243,10 @@ func (s *Syncer) workFetch(ctx context.Context, args FetchArgs, created time.Tim
 	if s.begun.between(args.id(), created, s.now()) {
 		return nil // another job has done it since
 	}
-	_, err := s.fetch(ctx, args.id(), fetchOptions{asked: args.Asked})
+	f, err := s.fetch(ctx, args.id(), fetchOptions{asked: args.Asked})
+	if wait := s.postponement(args.Connection, f); err == nil && args.Asked && wait > 0 {
+		return river.JobSnooze(wait) // it may not be due: nothing else would think of it
+	}
 	return orLater(ctx, err)
 }
 

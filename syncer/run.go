@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -82,8 +83,9 @@ type run struct {
 	s        *Syncer
 	progress Progress
 
-	mu     sync.Mutex
-	report Report
+	mu       sync.Mutex
+	report   Report
+	patience time.Time // until when a Bitbucket that does not answer is waited for; zero: it was not needed
 }
 
 // list lists the connections, and notes those that could not be listed completely.
@@ -136,11 +138,15 @@ func (r *run) fetch(ctx context.Context, only []string) error {
 			}
 			defer end()
 			name := c.id.Connection + ":" + c.address.String()
-			f, err := r.s.fetch(ctx, c.id, fetchOptions{
+			o := fetchOptions{
 				asked:    true,
 				started:  func() { r.progress.Started(name) },
 				progress: func(text string) { r.progress.Said(name, text) },
-			})
+			}
+			f, err := r.s.fetch(ctx, c.id, o)
+			for err == nil && r.sitOut(ctx, c.id.Connection, f) {
+				f, err = r.s.fetch(ctx, c.id, o)
+			}
 			if err != nil {
 				return err
 			}

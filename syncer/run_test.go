@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -152,10 +153,18 @@ func TestRunOnceSaysOnceThatACredentialIsRefused(t *testing.T) {
 	b.host.serve(all...)
 	var mu sync.Mutex
 	fetches := 0
+	var revoked atomic.Bool
+	b.host.account = func() (string, error) {
+		if revoked.Load() {
+			return "", bitbucket.ErrUnauthorized
+		}
+		return "bot", nil
+	}
 	b.mirrors.fetch = func(context.Context, FetchRequest) (FetchResult, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		fetches++
+		revoked.Store(true)
 		return FetchResult{}, bitbucket.ErrUnauthorized
 	}
 	report, err := b.RunOnce(t.Context(), RunOptions{})

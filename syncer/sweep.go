@@ -30,6 +30,9 @@ func (s *Syncer) sweepListings(ctx context.Context) error {
 	}
 	config, conns := s.current()
 	for _, conn := range conns {
+		if _, suspended := s.suspended(conn); suspended {
+			continue // it would fail, and say what the connection's health says
+		}
 		if s.listings.busy(conn.Name) || !s.listingDue(conn, statuses[conn.Name], config.RepoListUpdateInterval) {
 			continue
 		}
@@ -62,8 +65,8 @@ func (s *Syncer) sweepMirrors(ctx context.Context) error {
 
 // sweepDue queues the due fetches of one kind. Each kind has its share of a sweep, and heavy ones have
 // a queue of their own: neither thousands of new repositories nor clones that fail again and again keep a
-// mirror from its updates. Records of connections that are gone, or whose credential is refused, stay due
-// and are passed over.
+// mirror from its updates. Records of connections that are gone, or whose credential is refused or whose
+// Bitbucket does not answer, stay due and are passed over.
 func (s *Syncer) sweepDue(ctx context.Context, kind DueKind) error {
 	var usable []Due
 	for limit := sweepFetches; ; limit *= 4 {
@@ -85,7 +88,8 @@ func (s *Syncer) usable(due []Due) []Due {
 	_, conns := s.current()
 	open := make(map[string]bool, len(conns))
 	for _, conn := range conns {
-		open[conn.Name] = conn.credential.blocked() == nil
+		_, suspended := s.suspended(conn)
+		open[conn.Name] = !suspended && conn.credential.blocked() == nil
 	}
 	return slices.DeleteFunc(due, func(d Due) bool { return !open[d.ID.Connection] })
 }

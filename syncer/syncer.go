@@ -27,6 +27,10 @@ type Options struct {
 	// and what adds the credential to a request. ErrNoConnection. Required.
 	Remote func(connection string) (transport http.RoundTripper, authorize func(*http.Request), err error)
 
+	// Suspended tells whether a connection is left alone now, because its Bitbucket does not answer or asked for
+	// it, and until when. Nothing is fetched then, and no repository is to blame. Never if nil. Safe for concurrent use.
+	Suspended func(connection string) (until time.Time, suspended bool)
+
 	Listener     Listener         // is told nothing if nil
 	Logger       *slog.Logger     // discards if nil
 	Now          func() time.Time // time.Now if nil

@@ -21,6 +21,8 @@ var advice = []struct {
 	kind     string
 	sentence string
 }{
+	{errSuspended, "suspended", "Bitbucket does not answer; Signpost goes on by itself when it does"},
+	{errUnreadable, "forbidden", "Bitbucket accepts the credential, but not for reading this repository; give the account read permission, or leave the repository out of the selection"},
 	{errReconfigured, "reconfigured", "nothing is removed, and the connection is listed anew"},
 	{bitbucket.ErrCaptcha, "captcha", "Bitbucket has locked the account until somebody logs in with it in a browser and solves the CAPTCHA"},
 	{bitbucket.ErrTokensUnsupported, "tokens_unsupported", "this Bitbucket is older than 5.5 and has no access tokens; use username and password"},

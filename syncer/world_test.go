@@ -118,6 +118,7 @@ func newWorld(t *testing.T, version string, change func(*siteconfig.Connection))
 		Remote: func(string) (http.RoundTripper, func(*http.Request), error) {
 			return w.client.Transport(), w.client.AuthorizeGit, nil
 		},
+		Suspended: func(string) (time.Time, bool) { return w.client.Suspended() },
 	})
 	must(t, err)
 	w.configure(w.conn)

@@ -107,6 +107,15 @@ func (c *connections) CodeHost(name string) (syncer.CodeHost, error) {
 	return client, nil
 }
 
+// suspended tells whether a connection is left alone now, and until when.
+func (c *connections) suspended(name string) (until time.Time, suspended bool) {
+	client, err := c.client(name)
+	if err != nil {
+		return time.Time{}, false // gone; what asks next is told so
+	}
+	return client.Suspended()
+}
+
 // remote returns how git reaches a connection.
 func (c *connections) remote(name string) (http.RoundTripper, func(*http.Request), error) {
 	client, err := c.client(name)

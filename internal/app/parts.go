@@ -31,14 +31,15 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 	a.onStop("connections", func(context.Context) error { return a.hosts.close() })
 
 	a.syncer, err = syncer.New(syncer.Options{
-		Index:    a.records,
-		Records:  a.records,
-		Status:   a.records,
-		Hosts:    a.hosts,
-		Mirrors:  mirrors,
-		Remote:   a.hosts.remote,
-		Listener: listener{a},
-		Logger:   a.log,
+		Index:     a.records,
+		Records:   a.records,
+		Status:    a.records,
+		Hosts:     a.hosts,
+		Mirrors:   mirrors,
+		Remote:    a.hosts.remote,
+		Suspended: a.hosts.suspended,
+		Listener:  listener{a},
+		Logger:    a.log,
 	})
 	if err != nil {
 		return err

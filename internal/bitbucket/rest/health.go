@@ -32,3 +32,13 @@ func (c *Client) Health() Health {
 	h.Refused, h.RefusedSince = c.credential.refusedSince()
 	return h
 }
+
+// Suspended tells whether requests fail at once now, and until when: Bitbucket does not answer, or
+// it asked for a pause that is longer than a request waits.
+func (c *Client) Suspended() (until time.Time, suspended bool) {
+	if open, _, next, _ := c.circuit.state(); open {
+		return next, true
+	}
+	until = c.pacer.pausedUntil()
+	return until, time.Until(until) > maxWait
+}
