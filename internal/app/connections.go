@@ -19,6 +19,7 @@ import (
 // leaves as it was keeps its client, and so its rate limit and its open network
 // connections; a password that was refused is tried once more.
 type connections struct {
+	refusals  *refusals
 	userAgent string
 	observe   func(connection, operation string, status int, d time.Duration)
 	log       *slog.Logger
@@ -30,16 +31,17 @@ type connection struct {
 	client   *rest.Client
 }
 
-func newConnections(userAgent string, observe func(connection, operation string, status int, d time.Duration), log *slog.Logger) *connections {
-	c := &connections{userAgent: userAgent, observe: observe, log: log}
+func newConnections(refusals *refusals, userAgent string, observe func(connection, operation string, status int, d time.Duration), log *slog.Logger) *connections {
+	c := &connections{refusals: refusals, userAgent: userAgent, observe: observe, log: log}
 	c.current.Store(&map[string]*connection{})
 	return c
 }
 
 // prepare makes the clients of the next configuration, and returns what puts them in
 // effect.
-func (c *connections) prepare(_ context.Context, next *siteconfig.Config) (apply func(), err error) {
+func (c *connections) prepare(ctx context.Context, next *siteconfig.Config) (apply func(), err error) {
 	before := *c.current.Load()
+	recalled := c.refusals.recall(ctx, next)
 	after := make(map[string]*connection, len(next.Connections))
 	for _, settings := range next.Connections {
 		if old, ok := before[settings.Name]; ok && sameClient(&old.settings, &settings) {
@@ -52,6 +54,8 @@ func (c *connections) prepare(_ context.Context, next *siteconfig.Config) (apply
 			Token:           settings.Token,
 			Username:        settings.Username,
 			Password:        settings.Password,
+			Refused:         recalled[settings.Name],
+			OnRefusal:       func(r syncer.Refusal) { c.refusals.remember(&settings, r) },
 			CertificatePEM:  settings.CertificatePEM,
 			RequestsPerHour: settings.RequestsPerHour,
 			UserAgent:       c.userAgent,
@@ -66,6 +70,7 @@ func (c *connections) prepare(_ context.Context, next *siteconfig.Config) (apply
 		after[settings.Name] = &connection{settings: settings, client: client}
 	}
 	return func() {
+		first := c.refusals.inEffect(next)
 		c.current.Store(&after)
 		for name, old := range before {
 			if now, ok := after[name]; ok && now.client == old.client {
@@ -74,7 +79,18 @@ func (c *connections) prepare(_ context.Context, next *siteconfig.Config) (apply
 				old.client.Close()
 			}
 		}
+		if !first {
+			c.refusals.forget()
+		}
 	}, nil
+}
+
+// forgive has each credential that was refused tried once more: somebody asks for it by hand.
+func (c *connections) forgive() {
+	for _, each := range *c.current.Load() {
+		each.client.ConfigurationChanged()
+	}
+	c.refusals.forget()
 }
 
 // sameClient tells whether a client made for a serves b as well.

@@ -25,7 +25,7 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 		Buckets: []float64{.01, .05, .1, .5, 1, 5, 10, 30},
 	}, []string{"connection", "operation", "status"})
 	userAgent := fmt.Sprintf("signpost/%s (%s)", a.opts.Version, runtime.GOOS)
-	a.hosts = newConnections(userAgent, func(connection, operation string, status int, d time.Duration) {
+	a.hosts = newConnections(&refusals{store: a.records, log: a.log}, userAgent, func(connection, operation string, status int, d time.Duration) {
 		requests.WithLabelValues(connection, operation, fmt.Sprint(status)).Observe(d.Seconds())
 	}, a.log)
 	a.onStop("connections", func(context.Context) error { return a.hosts.close() })

@@ -24,6 +24,7 @@ func Sync(ctx context.Context, o Options, only []string, out io.Writer) (err err
 	if len(a.publisher.Current().Connections) == 0 {
 		return errors.New("no connection is configured: add bitbucketServer to the site configuration")
 	}
+	a.hosts.forgive()
 	_, err = a.syncOnce(ctx, only, out)
 	return err
 }

@@ -1,6 +1,7 @@
 package siteconfig
 
 import (
+	"crypto/sha256"
 	"time"
 
 	"example.com/signpost/internal/bitbucket"
@@ -10,7 +11,8 @@ import (
 // Config is a checked site configuration with its defaults filled in. It does not change
 // after it was published; share it freely.
 type Config struct {
-	Version int64 // of the stored text; rises with every change
+	Version    int64             // of the stored text; rises with every change
+	TextDigest [sha256.Size]byte // of the stored text, secrets included: not to be shown; zero where Check made it
 
 	ExternalURL string               // "" when not set
 	Primary     sourcegraph.Instance // zero when not set

@@ -2,6 +2,7 @@ package siteconfig
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -186,6 +187,7 @@ func (p *Publisher) Put(ctx context.Context, text string, expected int64, author
 		return nil, said, ErrInvalid
 	}
 	unchanged := whole == latest.Text
+	next.TextDigest = sha256.Sum256([]byte(whole))
 	next.Version = expected + 1
 	if unchanged {
 		next.Version = expected
@@ -239,7 +241,7 @@ func (p *Publisher) use(ctx context.Context, stored StoredVersion) error {
 		p.said.Store(&said)
 		return fmt.Errorf("siteconfig: %w:\n%w", ErrInvalid, said)
 	}
-	config.Version = stored.Version
+	config.Version, config.TextDigest = stored.Version, sha256.Sum256([]byte(stored.Text))
 	apply, err := p.prepare(ctx, config)
 	if err != nil {
 		return err

@@ -57,6 +57,7 @@ var (
 	_ syncer.IndexStore   = (*Store)(nil)
 	_ syncer.RecordReader = (*Store)(nil)
 	_ syncer.StatusStore  = (*Store)(nil)
+	_ syncer.RefusalStore = (*Store)(nil)
 )
 
 // Open opens the database at o.Path and brings its schema up to date. Only one process may

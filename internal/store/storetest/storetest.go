@@ -21,6 +21,7 @@ type Store interface {
 	syncer.IndexStore
 	syncer.RecordReader
 	syncer.StatusStore
+	syncer.RefusalStore
 }
 
 // Run tests the stores that open returns. Each call of open gives a new, empty store, which
@@ -38,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"mirrors", mirrorTests},
 		{"read", readTests},
 		{"statuses", statusTests},
+		{"refusals", refusalTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
