@@ -167,6 +167,19 @@ func (m *memory) EachRecord(_ context.Context, connection string, yield func(Rec
 	return nil
 }
 
+func (m *memory) ListRecords(_ context.Context, after bitbucket.RepoID, limit int, match func(Record) bool) ([]Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var listed []Record
+	for _, r := range m.sorted("") {
+		behind := cmp.Or(cmp.Compare(r.ID.Connection, after.Connection), cmp.Compare(r.ID.Number, after.Number)) > 0
+		if behind && len(listed) < limit && match(r) {
+			listed = append(listed, r)
+		}
+	}
+	return listed, m.failure("ListRecords")
+}
+
 func (m *memory) DueMirrors(_ context.Context, kind DueKind, now time.Time, limit int) ([]Due, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

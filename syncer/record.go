@@ -86,6 +86,11 @@ type RecordReader interface {
 	// EachRecord calls yield for every record of a connection ("": of all), ordered by
 	// connection and number, until it returns an error, which EachRecord returns.
 	EachRecord(ctx context.Context, connection string, yield func(Record) error) error
+	// ListRecords returns records that match takes, ordered by connection and number, from behind
+	// after (zero: from the first), at most limit. match may be shown no more of a record than its id,
+	// address, name, state and selection, MissingSince, and of its mirror LastFetch, NextFetch, Failures
+	// and Empty: an index of 100,000 is read through in a moment then. It must not use the store.
+	ListRecords(ctx context.Context, after bitbucket.RepoID, limit int, match func(Record) bool) ([]Record, error)
 	// DueMirrors returns the selected, AVAILABLE records of a kind whose NextFetch is not after now, or more than
 	// FetchHorizon after it, or whose LastFetch is after now; those that never failed since they were
 	// fetched last before the others when they are clones, then in the order of NextFetch; at most limit.
