@@ -128,9 +128,10 @@ const siteConfig = `{
 
 // world is a server under test.
 type world struct {
-	handler http.Handler
-	config  *fakeConfiguration
-	log     *bytes.Buffer
+	handler      http.Handler
+	config       *fakeConfiguration
+	repositories *fakeRepositories
+	log          *bytes.Buffer
 }
 
 func newWorld(t *testing.T, resolve func(ctx context.Context, raw string) (resolver.Result, error), change ...func(*api.Options)) *world {
@@ -138,10 +139,11 @@ func newWorld(t *testing.T, resolve func(ctx context.Context, raw string) (resol
 	if resolve == nil {
 		resolve = func(context.Context, string) (resolver.Result, error) { return linkTo("/x"), nil }
 	}
-	w := &world{config: newFakeConfiguration(t, siteConfig), log: new(bytes.Buffer)}
+	w := &world{config: newFakeConfiguration(t, siteConfig), repositories: newFakeRepositories(), log: new(bytes.Buffer)}
 	options := api.Options{
 		Resolver:      fakeResolver{resolve},
 		Configuration: w.config,
+		Repositories:  w.repositories,
 		Metrics:       prometheus.NewRegistry(),
 		AdminToken:    siteconfig.NewSecret(adminToken),
 		Logger:        slog.New(slog.NewJSONHandler(&lockedWriter{w: w.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -12,6 +12,7 @@ import (
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/resolver"
+	"example.com/signpost/syncer"
 )
 
 // What the API itself finds wrong with a request.
@@ -59,7 +60,10 @@ var problems = []struct {
 	{errTooManyScrapes, Problem{Status: 429, Code: RateLimited, Title: "Rate limited", Detail: "Too many others read the metrics at the moment. Try again later."}},
 	{resolver.ErrBitbucketTimeout, Problem{Status: 504, Code: BitbucketUnavailable, Title: "Bitbucket is too slow", Detail: "This answer needs Bitbucket, and it did not answer in time. Try again later."}},
 	{resolver.ErrBitbucketUnavailable, Problem{Status: 502, Code: BitbucketUnavailable, Title: "Bitbucket is not available", Detail: "This answer needs Bitbucket, and Bitbucket failed. Try again later; the log of the server says more."}},
-	{context.DeadlineExceeded, Problem{Status: 504, Code: BitbucketUnavailable, Title: "Too slow", Detail: "The answer took too long. Try again later."}},
+	{context.DeadlineExceeded, Problem{Status: 504, Code: Timeout, Title: "Too slow", Detail: "The server could not finish the answer in time. Try again later; if it happens again, see whether its disk or database is overloaded."}},
+	{syncer.ErrNoRecord, Problem{Status: 404, Code: RepositoryNotFound, Title: "Repository not found", Detail: "No repository has this id. The list of the repositories at /api/v1/repositories has the ids, such as bitbucket:42."}},
+	{syncer.ErrNotSelected, Problem{Status: 409, Code: NotSelected, Title: "Not selected", Detail: "The site configuration does not select this repository, so it is not fetched; the reason says why. Change the selection of its connection first."}},
+	{syncer.ErrNotStarted, Problem{Status: 503, Code: NotSyncing, Title: "Not syncing", Detail: "The server is starting or stopping and takes no fetches. Try again later."}},
 	{errUnauthorized, Problem{Status: 401, Code: Unauthorized, Title: "Admin token needed", Detail: "Send the admin token as a bearer token: Authorization: Bearer TOKEN."}},
 	{errAdminTokenNotSet, Problem{Status: 403, Code: AdminTokenNotSet, Title: "Closed", Detail: "This part of the API is closed until SIGNPOST_ADMIN_TOKEN is set for the server."}},
 	{errNoSuchPath, Problem{Status: 404, Code: NotFound, Title: "Not found", Detail: "There is nothing at this path. The API is described at /api/v1/openapi.yaml."}},
@@ -93,6 +97,9 @@ func problemFor(err error, admin bool) Problem {
 	p.Type = "about:blank"
 	if notFound, ok := errors.AsType[*resolver.NotFoundError](err); ok && admin {
 		p.Reason = notFound.Reason
+	}
+	if left, ok := errors.AsType[*syncer.NotSelectedError](err); ok && admin {
+		p.Reason = left.Reason
 	}
 	if invalid, ok := errors.AsType[*invalidConfigError](err); ok {
 		p.Problems = configProblems(invalid.problems)

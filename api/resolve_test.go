@@ -70,7 +70,7 @@ func TestResolveErrors(t *testing.T) {
 		{fmt.Errorf("%w: %w", resolver.ErrBitbucketUnavailable, bitbucket.ErrRateLimited), 429, api.RateLimited},
 		{fmt.Errorf("%w: 10.0.0.7 said 500", resolver.ErrBitbucketUnavailable), 502, api.BitbucketUnavailable},
 		{resolver.ErrBitbucketTimeout, 504, api.BitbucketUnavailable},
-		{context.DeadlineExceeded, 504, api.BitbucketUnavailable},
+		{context.DeadlineExceeded, 504, api.Timeout},
 		{resolver.ErrPrimaryURLNotSet, 503, api.PrimaryURLNotSet},
 		{errors.New("disk on fire at /var/lib"), 500, api.InternalError},
 	} {
@@ -236,7 +236,7 @@ func TestRequestsHaveADeadline(t *testing.T) {
 		<-ctx.Done()
 		return resolver.Result{}, ctx.Err()
 	}, func(o *api.Options) { o.Timeout = time.Millisecond })
-	wantProblem(t, ask(t, w.handler, get(resolvePath(fileURL))), 504, api.BitbucketUnavailable)
+	wantProblem(t, ask(t, w.handler, get(resolvePath(fileURL))), 504, api.Timeout)
 }
 
 func TestGoRedirects(t *testing.T) {

@@ -49,7 +49,7 @@ func TestAScrapeThatHangsEndsAndMoreOfThemAreRefused(t *testing.T) {
 		})
 		for range 4 {
 			begun := time.Now()
-			wantProblem(t, ask(t, w.handler, get("/metrics")), 504, api.BitbucketUnavailable)
+			wantProblem(t, ask(t, w.handler, get("/metrics")), 504, api.Timeout)
 			if took := time.Since(begun); took != time.Minute {
 				t.Errorf("it took %v", took)
 			}

@@ -11,8 +11,10 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/resolver"
+	"example.com/signpost/syncer"
 )
 
 // Resolver turns a Bitbucket URL into a link. Package resolver fills it in.
@@ -33,10 +35,22 @@ type Configuration interface {
 	Put(ctx context.Context, text string, expected int64, author string) (*siteconfig.Config, siteconfig.Problems, error)
 }
 
+// Repositories are those that the connections know. syncer.Syncer fills it in.
+type Repositories interface {
+	// Repositories returns a page.
+	Repositories(ctx context.Context, q syncer.RepositoryQuery) (syncer.RepositoryPage, error)
+	// Repository returns one, or syncer.ErrNoRecord.
+	Repository(ctx context.Context, id bitbucket.RepoID) (syncer.RepositoryStatus, error)
+	// SyncRepository asks for a fetch. Errors are syncer.ErrNoRecord, a *syncer.NotSelectedError and
+	// syncer.ErrNotStarted.
+	SyncRepository(ctx context.Context, id bitbucket.RepoID) error
+}
+
 // Options says what a Server works with.
 type Options struct {
 	Resolver      Resolver             // required
 	Configuration Configuration        // required
+	Repositories  Repositories         // nil: the paths about them are not there
 	Metrics       *prometheus.Registry // required: what /metrics shows; the server adds its own
 	AdminToken    siteconfig.Secret    // zero: the administrators' part of the API is closed
 	NotReady      func() []string      // reasons why the server is not ready yet; may be nil
@@ -47,15 +61,16 @@ type Options struct {
 
 // Server answers the HTTP API. It is safe for concurrent use.
 type Server struct {
-	resolver Resolver
-	config   Configuration
-	admin    *adminAccess
-	notReady func() []string
-	log      *slog.Logger
-	timeout  time.Duration
-	metrics  *requestMetrics
-	registry *prometheus.Registry
-	handler  http.Handler
+	resolver     Resolver
+	config       Configuration
+	repositories Repositories
+	admin        *adminAccess
+	notReady     func() []string
+	log          *slog.Logger
+	timeout      time.Duration
+	metrics      *requestMetrics
+	registry     *prometheus.Registry
+	handler      http.Handler
 }
 
 // New returns a Server. It serves nothing by itself: give its Handler to an http.Server
@@ -71,13 +86,14 @@ func New(o Options) (*Server, error) {
 		o.Now = time.Now
 	}
 	s := &Server{
-		resolver: o.Resolver,
-		config:   o.Configuration,
-		admin:    newAdminAccess(o.AdminToken, o.Now),
-		notReady: o.NotReady,
-		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		timeout:  cmp.Or(o.Timeout, 30*time.Second),
-		registry: o.Metrics,
+		resolver:     o.Resolver,
+		config:       o.Configuration,
+		repositories: o.Repositories,
+		admin:        newAdminAccess(o.AdminToken, o.Now),
+		notReady:     o.NotReady,
+		log:          cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		timeout:      cmp.Or(o.Timeout, 30*time.Second),
+		registry:     o.Metrics,
 	}
 	var err error
 	if s.metrics, err = newRequestMetrics(o.Metrics); err != nil {
@@ -101,6 +117,9 @@ func (s *Server) routes() http.Handler {
 	s.registerMetricsRoutes(r)
 	s.registerPrimaryURLRoutes(r)
 	s.registerSiteConfigRoutes(r)
+	if s.repositories != nil {
+		s.registerRepositoryRoutes(r)
+	}
 	s.registerContractRoutes(r)
 	r.NotFoundHandler = s.problems("none", func(http.ResponseWriter, *http.Request) error { return errNoSuchPath })
 	r.MethodNotAllowedHandler = s.problems("none", func(w http.ResponseWriter, req *http.Request) error {

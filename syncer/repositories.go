@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,13 +37,19 @@ type RepositoryStatus struct {
 	SourcegraphName sourcegraph.RepoName // "" without a primary URL or a connection
 }
 
-// NotSelectedError means that a repository is not fetched, and why.
+// ErrNotSelected means that a repository is in the index and is not fetched.
+var ErrNotSelected = errors.New("the repository is not selected")
+
+// NotSelectedError is an ErrNotSelected that says why.
 type NotSelectedError struct {
 	Reason string // for administrators
 }
 
 // Error implements error.
-func (e *NotSelectedError) Error() string { return "the repository is not selected: " + e.Reason }
+func (e *NotSelectedError) Error() string { return ErrNotSelected.Error() + ": " + e.Reason }
+
+// Unwrap makes it an ErrNotSelected.
+func (e *NotSelectedError) Unwrap() error { return ErrNotSelected }
 
 // Repositories returns a page of what the index knows. It asks the database only.
 func (s *Syncer) Repositories(ctx context.Context, q RepositoryQuery) (RepositoryPage, error) {

@@ -120,6 +120,7 @@ func (a *App) Start(ctx context.Context) error {
 	handler, err := api.New(api.Options{
 		Resolver:      a.resolver,
 		Configuration: a.publisher,
+		Repositories:  a.syncer,
 		Metrics:       a.registry,
 		AdminToken:    a.opts.AdminToken,
 		NotReady:      a.notReady,
