@@ -52,6 +52,7 @@ type App struct {
 	resolver  *resolver.Resolver
 	syncer    *syncer.Syncer
 	hosts     *connections
+	mirrors   *gitmirror.Mirrors
 
 	indexed  atomic.Bool // the index is loaded
 	server   *http.Server

@@ -25,6 +25,7 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 		Buckets: []float64{.01, .05, .1, .5, 1, 5, 10, 30},
 	}, []string{"connection", "operation", "status"})
 	userAgent := fmt.Sprintf("signpost/%s (%s)", a.opts.Version, runtime.GOOS)
+	a.mirrors = mirrors
 	a.hosts = newConnections(&refusals{store: a.records, log: a.log}, userAgent, func(connection, operation string, status int, d time.Duration) {
 		requests.WithLabelValues(connection, operation, fmt.Sprint(status)).Observe(d.Seconds())
 	}, a.log)
@@ -73,10 +74,14 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 }
 
 // connectParts says who hears of a new configuration, in this order: the connections
-// first, so that nobody asks for one that is not there; the resolver last, so that a link
+// first, so that nobody asks for one that is not there; the mirrors before the syncer, which fetches; the resolver last, so that a link
 // that it gives is one that everything else stands behind.
 func (a *App) connectParts() {
 	a.publisher.Subscribe("connections", a.hosts.prepare)
+	a.publisher.Subscribe("mirrors", func(_ context.Context, next *siteconfig.Config) (func(), error) {
+		settings := gitmirror.Settings{Engine: next.GitEngine, MinFreePercent: next.MinFreeDiskPercent, MemoryBudget: next.MemoryBudget}
+		return func() { a.mirrors.Configure(settings) }, nil
+	})
 	a.publisher.Subscribe("syncer", func(_ context.Context, next *siteconfig.Config) (func(), error) {
 		return func() { a.syncer.SetConfig(next) }, nil
 	})

@@ -27,6 +27,7 @@ type remoteError struct {
 	text  string
 	cause error         // nil where the text says it all
 	after time.Duration // from Retry-After, 0 when absent
+	stale bool          // the refs may have been moved since they were listed
 }
 
 func (e *remoteError) Error() string {
@@ -113,7 +114,7 @@ func errLineError(line string) *remoteError {
 	case strings.Contains(strings.ToUpper(line), "CAPTCHA"):
 		return captchaError()
 	default:
-		return &remoteError{kind: bitbucket.ErrUnavailable, text: "Bitbucket refused: " + printable(line, 200)}
+		return &remoteError{kind: bitbucket.ErrUnavailable, text: "Bitbucket refused: " + printable(line, 200), stale: isStale(line)}
 	}
 }
 
@@ -142,10 +143,14 @@ func garbled(err error) error {
 		return errLineError(line.Text)
 	}
 	return &remoteError{
-		kind: bitbucket.ErrUnavailable,
-		text: "the answer of the git server is cut off or damaged: " + printable(err.Error(), 200),
+		kind:  bitbucket.ErrUnavailable,
+		text:  "the answer of the git server is cut off or damaged: " + printable(err.Error(), 200),
+		stale: isStale(err.Error()),
 	}
 }
+
+// isStale recognizes what git's upload-pack says when a branch was moved by force after it was listed.
+func isStale(said string) bool { return strings.Contains(said, "not our ref") }
 
 // stopped returns the error for a fetch whose context ended, nil while it has not.
 func stopped(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"example.com/signpost/internal/bitbucket"
@@ -38,15 +39,19 @@ func (m *Mirrors) Fetch(ctx context.Context, request syncer.FetchRequest) (synce
 	}
 	defer unlock()
 	start := time.Now()
-	r, err := newRemote(&request, m.idle)
-	if err != nil {
+	f := &fetch{Mirrors: m, writer: w, request: &request}
+	if f.engine, err = m.engine(); err != nil {
 		return syncer.FetchResult{}, fmt.Errorf("fetch %s: %w", request.Repo, err)
 	}
-	f := &fetch{Mirrors: m, writer: w, remote: r, request: &request}
+	if f.remote, err = m.newRemote(&request); err != nil {
+		return syncer.FetchResult{}, fmt.Errorf("fetch %s: %w", request.Repo, err)
+	}
+	defer f.remote.close()
 	result, err := f.run(ctx)
 	if err != nil {
 		return syncer.FetchResult{}, fmt.Errorf("fetch %s: %w", request.Repo, err)
 	}
+	result.Received, result.Engine = f.remote.received(), f.used
 	result.Duration = time.Since(start)
 	return result, nil
 }
@@ -55,31 +60,34 @@ func (m *Mirrors) Fetch(ctx context.Context, request syncer.FetchRequest) (synce
 type fetch struct {
 	*Mirrors
 	*writer
-	*remote
+	remote  remote
+	engine  engine
 	request *syncer.FetchRequest
-	cloned  bool // the mirror is new
+	adv     *packp.AdvRefs // what Bitbucket listed last
+	have    *refTable      // what the mirror holds; nil when there is none
+	want    *refTable      // what it is to hold after adv
+	cloned  bool           // the mirror is new
+	used    string         // the engine that received objects
 }
 
 func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
-	have, err := f.have()
-	if err != nil {
+	var err error
+	if f.have, err = readMirror(f.dir); err != nil {
 		return syncer.FetchResult{}, fmt.Errorf("read the refs of the mirror: %w", err)
 	}
-	want, err := f.want(ctx, have)
-	if err != nil {
+	if err := f.list(ctx); err != nil {
 		return syncer.FetchResult{}, err
 	}
-	result := syncer.FetchResult{
-		RefsDigest:    want.digest(),
-		DefaultBranch: want.defaultBranch(),
-		Empty:         len(want.refs) == 0,
-	}
-	same := have != nil && have.digest() == result.RefsDigest
-	result.Changed = !same
-	if !same || f.request.RefsDigest != result.RefsDigest {
-		if err := f.bring(ctx, have, want, same); err != nil {
+	if !f.same() || f.request.RefsDigest != f.want.digest() {
+		if err := f.bring(ctx); err != nil {
 			return syncer.FetchResult{}, err
 		}
+	}
+	result := syncer.FetchResult{
+		Changed:       !f.same(),
+		RefsDigest:    f.want.digest(),
+		DefaultBranch: f.want.defaultBranch(),
+		Empty:         len(f.want.refs) == 0,
 	}
 	if f.size == 0 {
 		if f.size, err = sizeOf(f.dir); err != nil {
@@ -90,35 +98,37 @@ func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 	return result, nil
 }
 
-// have returns what the mirror holds, nil when there is no mirror or none that git would
+// same tells that the mirror held before the fetch what it is to hold.
+func (f *fetch) same() bool { return f.have != nil && f.have.digest() == f.want.digest() }
+
+// readMirror returns what the mirror at dir holds, nil when there is no mirror or none that git would
 // accept as a repository.
-func (f *fetch) have() (*refTable, error) {
+func readMirror(dir string) (*refTable, error) {
 	for _, part := range []string{"HEAD", "objects", "refs"} {
-		if _, err := os.Stat(filepath.Join(f.dir, part)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, part)); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	return readRefTable(f.dir)
+	return readRefTable(dir)
 }
 
-// want asks Bitbucket what the mirror should hold.
-func (f *fetch) want(ctx context.Context, have *refTable) (*refTable, error) {
-	adv, err := f.list(ctx)
-	if err != nil {
-		return nil, err
+// list asks Bitbucket what the mirror should hold.
+func (f *fetch) list(ctx context.Context) (err error) {
+	if f.adv, err = f.remote.list(ctx); err != nil {
+		return err
 	}
-	want, skipped := tableOf(adv, have, f.request.DefaultBranch)
-	if have != nil && shrinks(have, want) {
-		if adv, err = f.list(ctx); err != nil {
-			return nil, err
+	want, skipped := tableOf(f.adv, f.have, f.request.DefaultBranch)
+	if f.have != nil && shrinks(f.have, want) {
+		if f.adv, err = f.remote.list(ctx); err != nil {
+			return err
 		}
-		again, _ := tableOf(adv, have, f.request.DefaultBranch)
+		again, _ := tableOf(f.adv, f.have, f.request.DefaultBranch)
 		if again.digest() != want.digest() {
-			return nil, &remoteError{
+			return &remoteError{
 				kind: bitbucket.ErrUnavailable,
-				text: fmt.Sprintf("the git server listed %d refs and then %d, where the mirror has %d; nothing was changed", len(want.refs), len(again.refs), len(have.refs)),
+				text: fmt.Sprintf("the git server listed %d refs and then %d, where the mirror has %d; nothing was changed", len(want.refs), len(again.refs), len(f.have.refs)),
 			}
 		}
 	}
@@ -127,36 +137,37 @@ func (f *fetch) want(ctx context.Context, have *refTable) (*refTable, error) {
 		f.log.WarnContext(ctx, "refs left out of the mirror", "repository", f.id, "count", len(skipped),
 			"first", printable(fmt.Sprintf("%q", skipped[0]), 300))
 	}
-	return want, nil
+	f.want = want
+	return nil
 }
 
-// bring brings the objects that want needs, and then, unless they are the same already, the refs.
-func (f *fetch) bring(ctx context.Context, have, want *refTable, same bool) error {
+// bring brings the objects that the mirror is to have, and then, unless they are the same already, the refs.
+func (f *fetch) bring(ctx context.Context) error {
 	f.size = 0
-	if have == nil {
-		return f.clone(ctx, want)
+	if f.have == nil {
+		return f.clone(ctx)
 	}
-	if !same && f.isCrowded() {
-		err := f.clone(ctx, want)
+	if !f.same() && f.isCrowded() {
+		err := f.clone(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		// What fails here, for instance for want of space, must not keep the mirror from its news.
 		f.log.WarnContext(ctx, "the mirror has many packs and could not be cloned anew", "repository", f.id, "err", err)
 	}
-	err := f.update(ctx, have, want)
+	err := f.update(ctx)
 	if damage, ok := errors.AsType[*damagedError](err); ok {
 		f.log.WarnContext(ctx, "the mirror is damaged and is cloned anew", "repository", f.id, "err", damage.cause)
-		return f.clone(ctx, want)
+		return f.clone(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	if same {
+	if f.same() {
 		return nil
 	}
 	// From here on it takes milliseconds, and half of it would not do.
-	err = want.write(f.dir, f.tmp)
+	err = f.want.write(f.dir, f.tmp)
 	f.readers.renew(f.id)
 	return err
 }
@@ -181,30 +192,80 @@ func (f *fetch) stage() (dir string, err error) {
 	return dir, nil
 }
 
+// obtain receives wants into a stage. When a branch was moved after it was listed, it lists once more and
+// receives what is missing then: f.want may be another one afterwards. The mirror's objects count as there;
+// nil for none.
+func (f *fetch) obtain(ctx context.Context, into stage, wants []plumbing.Hash, mirror *filesystem.Storage) error {
+	err := f.obtainOnce(ctx, into, wants, mirror)
+	if moved, ok := errors.AsType[*remoteError](err); !ok || !moved.stale {
+		return err
+	}
+	before := f.want.digest()
+	if err := f.list(ctx); err != nil {
+		return err
+	}
+	if f.want.digest() == before {
+		return err
+	}
+	f.log.DebugContext(ctx, "refs were moved during a fetch", "repository", f.id)
+	if wants, err = f.missing(into, mirror); err != nil || len(wants) == 0 {
+		return err
+	}
+	return f.obtainOnce(ctx, into, wants, mirror)
+}
+
+// obtainOnce receives wants and makes sure that they came: an empty pack is no failure to an engine.
+func (f *fetch) obtainOnce(ctx context.Context, into stage, wants []plumbing.Hash, mirror *filesystem.Storage) error {
+	var haves []plumbing.Hash
+	if mirror != nil {
+		haves = havesOf(mirror, f.have, f.want)
+	}
+	f.used = f.engine.name()
+	if err := f.receive(ctx, into, wants, haves); err != nil {
+		return err
+	}
+	lost, err := f.missing(into, mirror)
+	if err == nil && len(lost) > 0 {
+		err = missingObjects(lost[0])
+	}
+	return err
+}
+
+// missing returns what f.want names and neither the mirror nor the stage has.
+func (f *fetch) missing(into stage, mirror *filesystem.Storage) ([]plumbing.Hash, error) {
+	staged := openStage(into.dir)
+	wants, err := lacking(staged.Storage, distinct(f.want.refs))
+	if err = errors.Join(err, staged.Close()); err != nil {
+		return nil, fmt.Errorf("read the objects that were received: %w", err)
+	}
+	if mirror == nil {
+		return wants, nil
+	}
+	if wants, err = lacking(mirror, wants); err != nil {
+		return nil, fmt.Errorf("read the objects of the mirror: %w", err)
+	}
+	return wants, nil
+}
+
 // clone makes the mirror beside its place and renames it into that.
-func (f *fetch) clone(ctx context.Context, want *refTable) error {
-	stage, err := f.stage()
-	defer func() { _ = os.RemoveAll(stage) }()
+func (f *fetch) clone(ctx context.Context) error {
+	dir, err := f.stage()
+	defer func() { _ = os.RemoveAll(dir) }()
 	if err != nil {
 		return err
 	}
-	if wants := distinct(want.refs); len(wants) > 0 {
-		objects := openStage(stage)
-		err := f.receivePack(ctx, objects, wants, nil, f.request.Progress)
-		if err == nil {
-			err = checkReceived(wants, objects.Storage)
-		}
-		if err = errors.Join(err, objects.Close()); err != nil {
+	if wants := distinct(f.want.refs); len(wants) > 0 {
+		if err := f.obtain(ctx, stage{dir: dir, report: f.request.Progress}, wants, nil); err != nil {
 			return err
 		}
 	}
 	if err := stopped(ctx); err != nil {
 		return err
 	}
-	if err := want.write(stage, f.tmp); err != nil {
+	if err := f.want.write(dir, f.tmp); err != nil {
 		return err
 	}
-	if err := syncTree(stage); err != nil {
+	if err := syncTree(dir); err != nil {
 		return fmt.Errorf("write the mirror to the disk: %w", err)
 	}
 	parent := filepath.Dir(f.dir)
@@ -212,13 +273,13 @@ func (f *fetch) clone(ctx context.Context, want *refTable) error {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
 	// What is there is damaged, or no repository: half of a folder that was being removed.
-	aside := stage + "-aside"
+	aside := dir + "-aside"
 	if err := os.Rename(f.dir, aside); err == nil {
 		defer func() { _ = os.RemoveAll(aside) }()
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
-	if err := os.Rename(stage, f.dir); err != nil {
+	if err := os.Rename(dir, f.dir); err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
 	f.cloned = true
@@ -231,10 +292,10 @@ func (f *fetch) clone(ctx context.Context, want *refTable) error {
 
 // update receives what the mirror lacks beside it, and moves the pack into the mirror. A
 // *damagedError when the mirror's own indexes make no sense; nothing was received then.
-func (f *fetch) update(ctx context.Context, have, want *refTable) error {
+func (f *fetch) update(ctx context.Context) error {
 	mirror := openObjects(f.dir)
 	defer func() { _ = mirror.Close() }()
-	wants, err := lacking(mirror, distinct(want.refs))
+	wants, err := lacking(mirror, distinct(f.want.refs))
 	if err != nil && !isLocal(err) {
 		return &damagedError{cause: err}
 	}
@@ -244,23 +305,18 @@ func (f *fetch) update(ctx context.Context, have, want *refTable) error {
 	if len(wants) == 0 {
 		return stopped(ctx)
 	}
-	stage, err := f.stage()
-	defer func() { _ = os.RemoveAll(stage) }()
+	dir, err := f.stage()
+	defer func() { _ = os.RemoveAll(dir) }()
 	if err != nil {
 		return err
 	}
-	staged := openStage(stage)
-	err = f.receivePack(ctx, staged, wants, havesOf(mirror, have, want), f.request.Progress)
-	if err == nil {
-		err = checkReceived(wants, staged.Storage, mirror)
-	}
-	if err = errors.Join(err, staged.Close()); err != nil {
+	if err := f.obtain(ctx, stage{dir: dir, mirror: f.dir, report: f.request.Progress}, wants, mirror); err != nil {
 		return err
 	}
 	if err := stopped(ctx); err != nil {
 		return err
 	}
-	if err := movePacks(stage, f.dir); err != nil {
+	if err := movePacks(dir, f.dir); err != nil {
 		return fmt.Errorf("put the objects into the mirror: %w", err)
 	}
 	return nil
@@ -311,23 +367,6 @@ func lacking(place *filesystem.Storage, hashes []plumbing.Hash) ([]plumbing.Hash
 		}
 	}
 	return missing, nil
-}
-
-// checkReceived returns an error if one of wants is in none of the places. go-git takes an
-// empty answer for success.
-func checkReceived(wants []plumbing.Hash, places ...*filesystem.Storage) error {
-	missing := wants
-	for _, place := range places {
-		place.Reindex() // the pack came after it was opened
-		var err error
-		if missing, err = lacking(place, missing); err != nil {
-			return fmt.Errorf("read the objects that were received: %w", err)
-		}
-	}
-	if len(missing) > 0 {
-		return missingObjects(missing[0])
-	}
-	return nil
 }
 
 // movePacks moves what was received in stage into the mirror. An index goes before its pack:

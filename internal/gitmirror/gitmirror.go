@@ -8,14 +8,20 @@
 // as they were, and never a ref without its objects. Everything is written to the disk
 // before the rename that makes it visible.
 //
-// # Where go-git is used, and where not
+// # Engines
 //
-// Listing refs, receiving packs and reading objects are go-git's. Its Remote.Fetch is not
+// Listing refs, asking for objects and reading them are go-git's. Its Remote.Fetch is not
 // used: it writes refs one by one in place, without fsync, fails when a branch x/y is
 // replaced by x, scans packed-refs once for each ref, and takes its HTTP client from a
 // global table. Here each fetch has its own client, and a refTable is written as a whole.
-// Receiving a pack (receivePack) is the one step that another engine, such as the git
-// program, would do instead; asking for the refs and replacing them stays the same.
+//
+// An engine does the heavy step between: it writes the pack that comes and makes its index. One is go-git,
+// in this process; the other is the git program, of which "git index-pack" reads the pack from a pipe
+// and completes a thin one from the mirror. The program is never given an address. "git clone" and
+// "git fetch" would be, and with it a credential: git 2.39 sends the header of http.extraHeader to whom a
+// redirect leads, takes a login page for a repository without refs and prunes all, opens
+// its own connections beside the rate limit, and tells errors in prose. So both engines have the same
+// requests, the same credential in the same place, the same refusals and the same bytes.
 //
 // # Concurrency
 //
@@ -90,9 +96,11 @@ type Mirrors struct {
 	log      *slog.Logger
 	readers  *readers
 
-	mu      sync.Mutex
-	closed  bool
-	writers map[bitbucket.RepoID]*writer
+	mu          sync.Mutex
+	closed      bool
+	writers     map[bitbucket.RepoID]*writer
+	settings    Settings
+	findProgram func() (*gitProgram, error) // looks once
 }
 
 // writer is the writing side of a mirror.
@@ -104,8 +112,8 @@ type writer struct {
 	size int64 // bytes on disk after the last fetch, 0 when unknown; guarded by lock
 }
 
-// New returns the mirrors below o.Root. It makes the folders and removes from o.Tmp what a
-// killed process left there.
+// New returns the mirrors below o.Root, with the zero Settings. It makes the folders and removes from o.Tmp
+// what a killed process left there.
 func New(o Options) (*Mirrors, error) {
 	if o.Root == "" || o.Tmp == "" {
 		return nil, errors.New("gitmirror: Options needs Root and Tmp")
@@ -134,6 +142,7 @@ func New(o Options) (*Mirrors, error) {
 	if err := m.checkRename(); err != nil {
 		return nil, err
 	}
+	m.Configure(Settings{})
 	return m, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -74,9 +75,9 @@ type gitRun struct {
 	args   []string          // after --git-dir; nothing from outside may begin with "-"
 	config map[string]string // settings for this run, by environment: they are on no disk and in no argument
 	env    []string          // more of the environment
-	stdin  []byte
-	files  []*os.File     // descriptors 3 and on
-	stderr func(p []byte) // is given what goes to standard error as it comes; may be nil
+	input  io.Reader         // standard input; nil for none
+	files  []*os.File        // descriptors 3 and on
+	stderr func(p []byte)    // is given what goes to standard error as it comes; may be nil
 }
 
 // gitError is a run that failed.
@@ -107,9 +108,7 @@ func (g *gitProgram) run(ctx context.Context, r gitRun) ([]byte, error) {
 	cmd.Dir = g.home
 	cmd.Env = append(g.environment(r.config), r.env...)
 	cmd.ExtraFiles = r.files
-	if r.stdin != nil {
-		cmd.Stdin = bytes.NewReader(r.stdin)
-	}
+	cmd.Stdin = r.input
 	var stdout, stderr tail
 	stderr.tee = r.stderr
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -137,6 +136,7 @@ func (g *gitProgram) environment(config map[string]string) []string {
 		"XDG_CONFIG_HOME=" + g.home,
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_ATTR_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0",
 		"GIT_ASKPASS=/bin/false",
 		"LC_ALL=C",

@@ -6,135 +6,110 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
-	"time"
+	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/storer"
-	"github.com/go-git/go-git/v5/plumbing/transport"
-	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/syncer"
 )
 
 // remote is the repository on Bitbucket, for the length of one fetch. It is not safe for
-// concurrent use.
-type remote struct {
-	url     string
-	guard   *guard
-	client  transport.Transport
-	session transport.UploadPackSession // that the last list opened
-	adv     *packp.AdvRefs              // what the last list got; nil for an empty repository
+// concurrent use, but for received.
+type remote interface {
+	// list asks for the refs. An empty repository has none, and no HEAD.
+	list(ctx context.Context) (*packp.AdvRefs, error)
+	// open sends a request for a pack, after a list, and returns what follows the acknowledgments. The
+	// caller closes it.
+	open(ctx context.Context, request *packp.UploadPackRequest) (io.ReadCloser, error)
+	// failure returns the first thing that went wrong on the wire since the last list or open began, or nil.
+	failure() error
+	// received returns how many bytes of answers came.
+	received() int64
+	// close ends the connection where it is the fetch's own.
+	close()
 }
 
-// newRemote returns the remote of a request. Its HTTP client is its own: go-git's table of
-// protocols is global, and would mix the trust and the credentials of connections.
-func newRemote(request *syncer.FetchRequest, idle time.Duration) (*remote, error) {
-	u, err := url.Parse(request.CloneURL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("the clone address is not an http or https URL") // it may hold a password: not repeated
-	}
-	if request.Transport == nil {
-		return nil, errors.New("FetchRequest needs Transport")
-	}
-	u.User = nil // Bitbucket before 6.2 puts the caller's name here
-	u.RawQuery, u.Fragment = "", ""
-	g := newGuard(request.Transport, request.Authorize, u, idle)
-	return &remote{
-		url:    u.String(),
-		guard:  g,
-		client: githttp.NewClient(&http.Client{Transport: g}),
-	}, nil
+// newRemote returns the remote of a request.
+func (m *Mirrors) newRemote(request *syncer.FetchRequest) (remote, error) {
+	return newHTTPRemote(request, m.idle)
 }
 
-// list asks for the refs. An empty repository has none, and no HEAD.
-func (r *remote) list(ctx context.Context) (*packp.AdvRefs, error) {
-	endpoint, err := transport.NewEndpoint(r.url)
-	if err != nil {
-		return nil, errors.New("the clone address is not a URL that git can use")
-	}
-	if r.session, err = r.client.NewUploadPackSession(endpoint, nil); err != nil {
-		return nil, err
-	}
-	r.adv, err = r.session.AdvertisedReferencesContext(ctx)
-	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
-		r.adv = nil
-		return packp.NewAdvRefs(), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list refs: %w", r.explain(ctx, err))
-	}
-	return r.adv, nil
-}
-
-// explain returns why the remote failed, in the order of what is surest: the caller gave
-// up, something went wrong on the wire, the answer makes no sense.
-func (r *remote) explain(ctx context.Context, err error) error {
+// explain returns why a remote failed, in the order of what is surest: the caller gave up, something
+// went wrong on the wire, the answer makes no sense.
+func explain(ctx context.Context, r remote, err error) error {
 	if stop := stopped(ctx); stop != nil {
 		return stop
 	}
-	if failure := r.guard.failure(); failure != nil {
+	if failure := r.failure(); failure != nil {
 		return failure
 	}
 	return garbled(err)
 }
 
-// receivePack asks for all objects that wants need and haves lack, and writes them as one
-// pack with its index into dst. It is the step that another engine can take over.
-func (r *remote) receivePack(ctx context.Context, dst storer.PackfileWriter, wants, haves []plumbing.Hash, report func(string)) error {
-	request := packp.NewUploadPackRequestFromCapabilities(r.adv.Capabilities)
+// receive asks for all objects that wants need and haves lack, and has the engine write them as a
+// pack with its index into a stage.
+func (f *fetch) receive(ctx context.Context, into stage, wants, haves []plumbing.Hash) error {
+	request := packp.NewUploadPackRequestFromCapabilities(f.adv.Capabilities)
 	request.Wants, request.Haves = wants, haves
+	if into.mirror != "" && f.engine.completes() {
+		// go-git takes this from the list of what the server can. Every git can since 2005.
+		if err := request.Capabilities.Set(capability.ThinPack); err != nil {
+			return err
+		}
+	}
 	var progress sideband.Progress
-	if report != nil {
-		w := &progressWriter{report: report}
+	if into.report != nil {
+		w := &progressWriter{report: into.report}
 		defer w.flush()
 		progress = w
-	} else if r.adv.Capabilities.Supports(capability.NoProgress) {
+	} else if f.adv.Capabilities.Supports(capability.NoProgress) {
 		if err := request.Capabilities.Set(capability.NoProgress); err != nil {
 			return err
 		}
 	}
-	response, err := r.session.UploadPack(ctx, request)
+	response, err := f.remote.open(ctx, request)
 	if err != nil {
-		return fmt.Errorf("receive objects: %w", r.explain(ctx, err))
+		return fmt.Errorf("receive objects: %w", explain(ctx, f.remote, err))
 	}
 	defer func() { _ = response.Close() }()
 
-	pack := &packReader{Reader: demultiplex(request.Capabilities, response, progress)}
-	err = packfile.WritePackfileToObjectStorage(dst, pack)
-	switch {
-	case err == nil:
+	pack := &packReader{reader: demultiplex(request.Capabilities, response, progress)}
+	err = f.engine.store(ctx, pack, into)
+	if err == nil {
 		return nil
-	case stopped(ctx) == nil && pack.err == nil && isLocal(err):
-		return fmt.Errorf("write the objects that were received: %w", err)
-	case pack.err != nil:
-		err = pack.err // the parser's complaint about a short pack says less
 	}
-	return fmt.Errorf("receive objects: %w", r.explain(ctx, err))
+	broken := pack.broken()
+	switch {
+	case stopped(ctx) == nil && broken == nil && isLocal(err):
+		return fmt.Errorf("write the objects that were received: %w", err)
+	case broken != nil:
+		err = broken // the parser's complaint about a short pack says less
+	}
+	return fmt.Errorf("receive objects: %w", explain(ctx, f.remote, err))
 }
 
-// isLocal tells whether the disk failed rather than the remote.
+// isLocal tells whether the disk or an engine failed rather than the remote.
 func isLocal(err error) bool {
 	var (
-		pathErr *fs.PathError
-		linkErr *os.LinkError
-		callErr *os.SyscallError
+		pathErr    *fs.PathError
+		linkErr    *os.LinkError
+		callErr    *os.SyscallError
+		programErr *programError
 	)
-	return errors.As(err, &pathErr) || errors.As(err, &linkErr) || errors.As(err, &callErr)
+	return errors.As(err, &pathErr) || errors.As(err, &linkErr) || errors.As(err, &callErr) || errors.As(err, &programErr)
 }
 
 // missingObjects is the error for a server that promised objects and did not send them.
 func missingObjects(hash plumbing.Hash) error {
 	return &remoteError{
-		kind: bitbucket.ErrUnavailable,
-		text: fmt.Sprintf("the git server did not send %s, which it lists; the next fetch tries again", hash),
+		kind:  bitbucket.ErrUnavailable,
+		text:  fmt.Sprintf("the git server did not send %s, which it lists; the next fetch tries again", hash),
+		stale: true,
 	}
 }
 
@@ -154,16 +129,27 @@ func demultiplex(used *capability.List, response io.Reader, progress sideband.Pr
 }
 
 // packReader remembers what went wrong with reading, so that it can be told from what went
-// wrong with writing.
+// wrong with writing. An engine that is a process may be over before its last read is.
 type packReader struct {
-	io.Reader
+	reader io.Reader
+
+	mu  sync.Mutex
 	err error
 }
 
+// Read implements io.Reader.
 func (r *packReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
+	n, err := r.reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
+		r.mu.Lock()
 		r.err = err
+		r.mu.Unlock()
 	}
 	return n, err
+}
+
+func (r *packReader) broken() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }

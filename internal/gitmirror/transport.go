@@ -13,6 +13,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -44,6 +45,7 @@ type guard struct {
 	scope     string // path that all repositories of this Bitbucket are below, with a slash at its end
 	idle      time.Duration
 
+	bytes     atomic.Int64 // of bodies
 	mu        sync.Mutex
 	failed    error
 	redirects int
@@ -230,6 +232,16 @@ func (g *guard) failure() error {
 	return g.failed
 }
 
+// forget makes what comes a new beginning.
+func (g *guard) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failed, g.redirects = nil, 0
+}
+
+// received returns how many bytes of answers were read.
+func (g *guard) received() int64 { return g.bytes.Load() }
+
 // guardedBody reads an answer and gives up on silence. The time between two reads does not
 // count: it is spent here, on the disk.
 type guardedBody struct {
@@ -245,6 +257,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	b.silence.Reset(b.guard.idle)
 	n, err := b.ReadCloser.Read(p)
 	b.silence.Stop()
+	b.guard.bytes.Add(int64(n))
 	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
 		err = b.guard.fail(b.guard.broken(b.ctx, err))
 	}

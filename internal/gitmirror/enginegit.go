@@ -1,0 +1,118 @@
+package gitmirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"example.com/signpost/internal/siteconfig"
+)
+
+// gitEngine is the git program. Only "git index-pack" runs, which is where a clone spends its time and
+// memory: it reads the pack from a pipe and talks to nobody, so that there is no credential, no address
+// and no redirect in its process that could get out.
+type gitEngine struct{ program *gitProgram }
+
+func (gitEngine) name() string { return siteconfig.EngineGit }
+
+func (gitEngine) completes() bool { return true }
+
+func (e gitEngine) store(ctx context.Context, pack io.Reader, into stage) error {
+	run := gitRun{
+		dir:    into.dir,
+		args:   []string{"index-pack", "--stdin", "--fix-thin"},
+		config: receiveConfig(),
+		input:  pack,
+	}
+	if into.mirror != "" {
+		// A line of objects/info/alternates would have to be quoted, and to be removed again.
+		run.env = append(run.env, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+quoteAlternate(filepath.Join(into.mirror, "objects")))
+	}
+	if into.report != nil {
+		run.args = append(run.args, "-v")
+		progress := &progressWriter{report: into.report}
+		defer progress.flush()
+		run.stderr = func(p []byte) { _, _ = progress.Write(p) } // never fails
+	}
+	_, err := e.program.run(ctx, run)
+	if failed, ok := errors.AsType[*gitError](err); ok {
+		return failed.judge()
+	}
+	return err
+}
+
+// maxReceiveThreads bounds the threads that resolve the deltas of one pack: several fetches run at a time.
+const maxReceiveThreads = 2
+
+// receiveConfig returns the settings that bound what a run takes of memory and keep it from doing more
+// than it is asked to.
+func receiveConfig() map[string]string {
+	return map[string]string{
+		"pack.threads":             strconv.Itoa(min(maxReceiveThreads, runtime.NumCPU())),
+		"pack.writeReverseIndex":   "false", // a mirror has packs and their indexes
+		"core.bigFileThreshold":    "32m",   // larger blobs are not taken into memory whole
+		"core.deltaBaseCacheLimit": "64m",
+		"core.packedGitLimit":      "256m",
+		"core.packedGitWindowSize": "16m",
+		"core.fsync":               "none", // syncTree does it, and the rename waits for that
+		"core.hooksPath":           os.DevNull,
+		"gc.auto":                  "0",
+		"maintenance.auto":         "false",
+		"transfer.unpackLimit":     "1",
+		"protocol.allow":           "never",
+		"credential.helper":        "",
+	}
+}
+
+// quoteAlternate writes a path as the variable wants it: a list, separated by colons.
+func quoteAlternate(path string) string {
+	if !strings.ContainsAny(path, ":\"\\\n") {
+		return path
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(path) + `"`
+}
+
+// localErrors are what git says when this machine failed, and not the pack. The runs speak English
+// (LC_ALL=C).
+var localErrors = []syscall.Errno{
+	syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EROFS, syscall.EIO, syscall.EACCES, syscall.EPERM, syscall.EMFILE, syscall.ENFILE,
+	syscall.ENOMEM, syscall.EAGAIN, syscall.ENOENT,
+}
+
+// programError is a run of git that failed for a reason of this machine's.
+type programError struct {
+	run   *gitError
+	errno syscall.Errno // 0 when git did not say one
+}
+
+func (e *programError) Error() string { return e.run.Error() }
+
+func (e *programError) Unwrap() []error {
+	if e.errno != 0 {
+		return []error{e.run, e.errno}
+	}
+	return []error{e.run}
+}
+
+// judge tells whose fault a run is: an error of this machine's is a *programError, any other is what git
+// says of the pack.
+func (e *gitError) judge() error {
+	said := strings.ToLower(e.stderr)
+	for _, errno := range localErrors {
+		if strings.Contains(said, errno.Error()) {
+			return &programError{run: e, errno: errno}
+		}
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](e.cause); ok && exit.Exited() && !strings.Contains(said, "out of memory") {
+		return fmt.Errorf("git %s: %s", e.verb, lastLine(e.stderr))
+	}
+	return &programError{run: e} // did not start, or was killed by somebody
+}
