@@ -34,6 +34,8 @@ var (
 	ErrCircuitOpen = errors.New("Bitbucket is left alone until it answers again") //nolint:staticcheck // a name
 	// ErrNotBitbucket means an answer that is no Bitbucket's: a login page, a proxy's page, another product.
 	ErrNotBitbucket = errors.New("the answer is not one of a Bitbucket Server")
+	// ErrUntrustedHost means that an SSH server shows a host key that no administrator vouched for.
+	ErrUntrustedHost = errors.New("the host key of the SSH server is not a known one")
 	// ErrIncompleteListing means that a listing broke off or contradicts itself. What it
 	// lacks may exist all the same.
 	ErrIncompleteListing = errors.New("the listing is incomplete")

@@ -102,6 +102,10 @@ func (e *programError) Unwrap() []error {
 	return []error{e.run}
 }
 
+// errNoBase means that the mirror lacks what Bitbucket was told that it has: the deltas of a thin pack stay
+// unresolved.
+var errNoBase = errors.New("an object is missing from the mirror")
+
 // judge tells whose fault a run is: an error of this machine's is a *programError, any other is what git
 // says of the pack.
 func (e *gitError) judge() error {
@@ -110,6 +114,9 @@ func (e *gitError) judge() error {
 		if strings.Contains(said, errno.Error()) {
 			return &programError{run: e, errno: errno}
 		}
+	}
+	if strings.Contains(said, "unresolved delta") {
+		return fmt.Errorf("%w: git %s: %s", errNoBase, e.verb, lastLine(e.stderr))
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](e.cause); ok && exit.Exited() && !strings.Contains(said, "out of memory") {
 		return fmt.Errorf("git %s: %s", e.verb, lastLine(e.stderr))

@@ -291,7 +291,8 @@ func (f *fetch) clone(ctx context.Context) error {
 }
 
 // update receives what the mirror lacks beside it, and moves the pack into the mirror. A
-// *damagedError when the mirror's own indexes make no sense; nothing was received then.
+// *damagedError when the mirror's own indexes make no sense, or it lacks what its refs lead to; nothing was
+// changed then.
 func (f *fetch) update(ctx context.Context) error {
 	mirror := openObjects(f.dir)
 	defer func() { _ = mirror.Close() }()

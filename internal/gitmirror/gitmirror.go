@@ -89,12 +89,13 @@ type Options struct {
 // Mirrors keeps the mirrors of one data folder. It fills syncer.Mirrors and
 // resolver.Mirrors, and is safe for concurrent use.
 type Mirrors struct {
-	root     string
-	tmp      string
-	idle     time.Duration
-	maxPacks int
-	log      *slog.Logger
-	readers  *readers
+	root       string
+	tmp        string
+	idle       time.Duration
+	maxPacks   int
+	log        *slog.Logger
+	readers    *readers
+	identities sshIdentities
 
 	mu          sync.Mutex
 	closed      bool

@@ -169,6 +169,7 @@ type fixture struct {
 	origin *origin
 	data   string
 	id     bitbucket.RepoID
+	ask    func() syncer.FetchRequest // replaces what the syncer would ask; may be nil
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -194,6 +195,9 @@ func (f *fixture) mirror() string {
 
 // request is what the syncer would ask.
 func (f *fixture) request() syncer.FetchRequest {
+	if f.ask != nil {
+		return f.ask()
+	}
 	return requestFor(f.id, f.origin.server.URL+originPath)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"sync"
 
@@ -36,7 +37,17 @@ type remote interface {
 
 // newRemote returns the remote of a request.
 func (m *Mirrors) newRemote(request *syncer.FetchRequest) (remote, error) {
-	return newHTTPRemote(request, m.idle)
+	u, err := url.Parse(request.CloneURL)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("the clone address is no URL") // it may hold a password: not repeated
+	}
+	switch u.Scheme {
+	case "http", "https":
+		return newHTTPRemote(u, request, m.idle)
+	case "ssh":
+		return m.newSSHRemote(u, request)
+	}
+	return nil, errors.New("the clone address is not an http, https or ssh URL")
 }
 
 // explain returns why a remote failed, in the order of what is surest: the caller gave up, something
@@ -87,6 +98,8 @@ func (f *fetch) receive(ctx context.Context, into stage, wants, haves []plumbing
 	switch {
 	case stopped(ctx) == nil && broken == nil && isLocal(err):
 		return fmt.Errorf("write the objects that were received: %w", err)
+	case stopped(ctx) == nil && broken == nil && into.mirror != "" && errors.Is(err, errNoBase):
+		return &damagedError{cause: err}
 	case broken != nil:
 		err = broken // the parser's complaint about a short pack says less
 	}

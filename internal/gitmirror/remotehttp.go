@@ -26,11 +26,7 @@ type httpRemote struct {
 
 // newHTTPRemote returns the remote of a request. Its HTTP client is its own: go-git's table of
 // protocols is global, and would mix the trust and the credentials of connections.
-func newHTTPRemote(request *syncer.FetchRequest, idle time.Duration) (*httpRemote, error) {
-	u, err := url.Parse(request.CloneURL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, errors.New("the clone address is not an http or https URL") // it may hold a password: not repeated
-	}
+func newHTTPRemote(u *url.URL, request *syncer.FetchRequest, idle time.Duration) (*httpRemote, error) {
 	if request.Transport == nil {
 		return nil, errors.New("FetchRequest needs Transport")
 	}

@@ -33,6 +33,7 @@ func (m *Mirrors) Configure(s Settings) {
 		m.log.Info("the git program is used", "path", program.path, "version", program.version)
 		return program, nil
 	})
+	m.identities.forget()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settings, m.findProgram = s, find

@@ -31,6 +31,7 @@ import (
 //	POST   /control/user            a User
 //	POST   /control/password        {"user", "password"}
 //	POST   /control/tokens          {"user", "tokens"}
+//	POST   /control/ssh-keys        {"user", "keys"}: lines of authorized_keys
 //	POST   /control/captcha         {"user"}: as if the CAPTCHA had been solved
 //	POST   /control/readers         {"of": key or KEY/slug, "readers": names or null}
 //	POST   /control/pull-request    {"repository", "pullRequest"}
@@ -187,9 +188,11 @@ func (c *control) worldRoutes(mux *http.ServeMux) {
 		User     string
 		Password string
 		Tokens   []string
+		Keys     []string
 	}
 	handle(c, mux, "POST /control/password", func(s *Server, in account) (any, error) { return nil, s.SetPassword(in.User, in.Password) })
 	handle(c, mux, "POST /control/tokens", func(s *Server, in account) (any, error) { return nil, s.SetTokens(in.User, in.Tokens...) })
+	handle(c, mux, "POST /control/ssh-keys", func(s *Server, in account) (any, error) { return nil, s.SetSSHKeys(in.User, in.Keys...) })
 	handle(c, mux, "POST /control/captcha", func(s *Server, in account) (any, error) { return nil, s.ClearCaptcha(in.User) })
 	handle(c, mux, "POST /control/readers", func(s *Server, in struct {
 		Of      string

@@ -43,7 +43,7 @@ func (c *call) git(authentication error) {
 		c.gitLogin()
 		return
 	}
-	r, notice := c.findGitRepository()
+	r, notice := s.gitRepository(c.parts[1], c.parts[2], c.caller)
 	switch {
 	case r == nil && c.caller.anonymous():
 		c.gitLogin() // so that nobody learns what exists
@@ -63,16 +63,15 @@ func (c *call) gitLogin() {
 	c.text(http.StatusUnauthorized, "", "Authentication required\n")
 }
 
-// findGitRepository finds the repository of the path, a moved one from 5.0 on too, or
+// gitRepository finds the repository of a clone address, a moved one from 5.0 on too, or
 // nil. The notice is what git shows of a former address; Bitbucket also shows it where .git is missing.
-func (c *call) findGitRepository() (r *repository, notice string) {
-	s := c.server
-	slug, dotGit := strings.CutSuffix(c.parts[2], ".git")
+func (s *Server) gitRepository(project, slug string, who caller) (r *repository, notice string) {
+	slug, dotGit := strings.CutSuffix(slug, ".git")
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	address := strings.ToLower(c.parts[1] + "/" + slug)
+	address := strings.ToLower(project + "/" + slug)
 	r = s.byAddress[address]
-	if personal, ok := strings.CutPrefix(c.parts[1], "~"); ok && r == nil {
+	if personal, ok := strings.CutPrefix(project, "~"); ok && r == nil {
 		if p := s.personalProject(personal); p != nil {
 			r = s.byAddress[strings.ToLower(p.Key+"/"+slug)]
 		}
@@ -81,11 +80,11 @@ func (c *call) findGitRepository() (r *repository, notice string) {
 	if r == nil && s.switches.aliases {
 		outdated = true
 		r = s.aliases[address]
-		if p := s.projectAliases[strings.ToLower(c.parts[1])]; r == nil && p != nil {
+		if p := s.projectAliases[strings.ToLower(project)]; r == nil && p != nil {
 			r = s.byAddress[strings.ToLower(p.Key+"/"+slug)]
 		}
 	}
-	if r == nil || !s.mayRead(c.caller, r) || r.State != "AVAILABLE" {
+	if r == nil || !s.mayRead(who, r) || r.State != "AVAILABLE" {
 		return nil, ""
 	}
 	if outdated && s.switches.aliases {

@@ -22,6 +22,7 @@ type Ready struct {
 	Control     string                 `json:"control"`               // address of the control endpoints
 	Proxy       string                 `json:"proxy,omitempty"`       // for HTTPS_PROXY
 	Certificate string                 `json:"certificate,omitempty"` // of the authorities, PEM
+	KnownHosts  string                 `json:"knownHosts,omitempty"`  // of the SSH server, with the option SSH of the empty world
 	Accounts    map[string]Credentials `json:"accounts"`              // "admin" sees everything; "bot" is a usual account
 	Hashes      map[string]string      `json:"hashes,omitempty"`      // of the link world
 	Samples     []Sample               `json:"samples,omitempty"`     // of the demo world
@@ -195,7 +196,7 @@ func startWorld(o mainOptions, logger *slog.Logger, control *control) (Ready, er
 			return ready, err
 		}
 		add("first", s)
-		ready.Certificate = s.CertificatePEM()
+		ready.Certificate, ready.KnownHosts = s.CertificatePEM(), s.KnownHosts()
 		ready.Accounts["admin"] = admin
 	default:
 		return ready, fmt.Errorf("bitbuckettest: there is no world %q: want link, demo or empty", o.world)

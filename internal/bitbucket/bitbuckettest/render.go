@@ -141,6 +141,9 @@ func (s *Server) sshBase() string {
 	if s.opts.SSHBaseURL != "" {
 		return strings.TrimSuffix(s.opts.SSHBaseURL, "/")
 	}
+	if s.ssh != nil {
+		return "ssh://git@" + s.SSHAddr()
+	}
 	host := "localhost"
 	if u, err := url.Parse(s.baseURL); err == nil {
 		host = u.Hostname()

@@ -30,8 +30,9 @@ type Options struct {
 	Now         func() time.Time // time.Now if nil; for the rate limit and the headers
 
 	HTTPOff        bool   // no clone links and no git over http
-	SSHOff         bool   // no ssh clone links (the double never speaks SSH)
-	SSHBaseURL     string // "ssh://git@host:7999" with the host of BaseURL if empty
+	SSH            bool   // serve git over SSH on a free port of the loopback interface
+	SSHOff         bool   // no ssh clone links
+	SSHBaseURL     string // that of the SSH server if it runs, otherwise "ssh://git@host:7999" with the host of BaseURL, if empty
 	CloneLinkOrder string // "http" or "ssh" says which link comes first; "" differs from repository to repository
 
 	// PageLimits lowers the caps on limit=: "projects", "repositories", "users", "branches", "tags",
@@ -66,6 +67,7 @@ type Server struct {
 	dir      string
 	ownDir   bool
 
+	ssh      *sshServer // nil unless Options.SSH
 	listener net.Listener
 	http     *http.Server
 	served   chan struct{} // closed when the listener's goroutine has ended
@@ -156,6 +158,11 @@ func (s *Server) start() (err error) {
 	if s.listener, err = listenOn(s.opts.Listen); err != nil {
 		return fmt.Errorf("bitbuckettest: %w", err)
 	}
+	if s.opts.SSH {
+		if err := s.startSSH(); err != nil {
+			return err
+		}
+	}
 	scheme := "http"
 	listener := s.listener
 	if s.tls != nil {
@@ -222,6 +229,9 @@ func (s *Server) Close() error {
 			<-s.served
 		} else if s.listener != nil {
 			err = s.listener.Close()
+		}
+		if s.ssh != nil {
+			err = errors.Join(err, s.ssh.close())
 		}
 		if s.ownDir && s.dir != "" {
 			err = errors.Join(err, os.RemoveAll(s.dir))

@@ -16,6 +16,7 @@ type User struct {
 	Email       string // left out of answers if empty
 	Password    string
 	Tokens      []string // access tokens; wrong passwords before 5.5
+	SSHKeys     []string // lines of authorized_keys, for Options.SSH
 	Admin       bool     // sees every repository
 	Service     bool     // the type is SERVICE instead of NORMAL
 }
