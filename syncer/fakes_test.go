@@ -23,6 +23,7 @@ import (
 
 // memory is a database in memory: it fills IndexStore, RecordReader and StatusStore by their contracts.
 type memory struct {
+	departures
 	mu       sync.Mutex
 	fail     func(method string) error // an error for a method, if not nil
 	number   int64
@@ -35,6 +36,9 @@ type memory struct {
 
 func newMemory() *memory {
 	return &memory{
+		departures: departures{
+			left: make(map[bitbucket.RepoID]time.Time), gone: make(map[string]time.Time), origins: make(map[string][]string),
+		},
 		records: make(map[bitbucket.RepoID]Record), seen: make(map[int64]map[int64]bool),
 		statuses: make(map[string]ConnectionStatus),
 	}
@@ -72,6 +76,7 @@ func (m *memory) SaveFound(_ context.Context, _ string, listing int64, found []F
 		if known && before.Address != f.Address {
 			r.Former = append(slices.Clone(r.Former), before.Address)
 		}
+		m.leave(r, time.Now())
 		m.records[f.ID] = r
 		switch {
 		case known && before.Selected == r.Selected && before.Repository == r.Repository && before.MissingSince.IsZero():
@@ -103,6 +108,7 @@ func (m *memory) FinishListing(_ context.Context, connection string, listing int
 		}
 		f.Removed = append(f.Removed, r.ID)
 		r.Selected, r.Reason, r.MissingSince = false, "missing since "+now.Format(time.RFC3339), now
+		m.leave(r, now)
 		m.records[r.ID] = r
 	}
 	return f, nil

@@ -17,6 +17,7 @@ type Record struct {
 	Former       []bitbucket.Address // addresses that it had before
 	Selected     bool
 	Reason       string    // why it is or is not selected, for administrators
+	Foreign      bool      // the mirror on the disk is of a repository of another server, which had the id before
 	MissingSince time.Time // first complete listing that lacked it; zero while it is listed
 	Mirror       MirrorStatus
 }
@@ -60,6 +61,7 @@ type Finished struct {
 // IndexStore keeps the records. The database fills it in. Each method is one transaction.
 // Safe for concurrent use.
 type IndexStore interface {
+	DepartureStore
 	// BeginListing returns the number of a new listing of a connection, larger than all before.
 	BeginListing(ctx context.Context, connection string) (int64, error)
 	// SaveFound stores repositories that a listing (or a single lookup) found; they are no longer missing. They are known by id: one
@@ -128,6 +130,7 @@ type ConnectionStatus struct {
 
 // StatusStore keeps what the listings said. Safe for concurrent use.
 type StatusStore interface {
+	OriginStore
 	SaveConnectionStatus(ctx context.Context, status ConnectionStatus) error
 	ConnectionStatuses(ctx context.Context) ([]ConnectionStatus, error)
 }

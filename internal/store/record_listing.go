@@ -86,6 +86,7 @@ func markMissing(ctx context.Context, tx bun.Tx, connection string, numbers []in
 	for chunk := range slices.Chunk(numbers, statementRows) {
 		_, err := tx.NewUpdate().Model((*recordRow)(nil)).
 			Set("missing_since = ?", toNanos(now)).Set("selected = ?", false).Set("reason = ?", reasonMissing).
+			Set("left_at = CASE WHEN left_at = 0 THEN ? ELSE left_at END", toNanos(now)).
 			Where("connection = ?", connection).Where("number IN (?)", bun.List(chunk)).Exec(ctx)
 		if err != nil {
 			return err

@@ -32,6 +32,8 @@ type recordRow struct {
 	Reason        string  `bun:"reason"`
 	MissingSince  int64   `bun:"missing_since"`
 	ChangedIn     int64   `bun:"changed_in"` // the newest listing when the row last changed
+	LeftAt        int64   `bun:"left_at"`    // when it left the selection; 0 while it is selected
+	ForeignMirror bool    `bun:"foreign_mirror"`
 
 	mirrorColumns
 }
@@ -52,7 +54,7 @@ type mirrorColumns struct {
 // foundColumns are the columns that a listing or a lookup writes.
 var foundColumns = []string{
 	"project_key", "slug", "folded_address", "name", "project_name", "personal", "state", "archived", "fork",
-	"clone_http", "clone_ssh", "selected", "reason", "missing_since", "changed_in",
+	"clone_http", "clone_ssh", "selected", "reason", "missing_since", "changed_in", "left_at",
 }
 
 // mirrorColumnNames are the columns of mirrorColumns.
@@ -61,15 +63,15 @@ var mirrorColumnNames = []string{
 }
 
 // recordColumnNames are all columns, in the order of scanTargets.
-var recordColumnNames = slices.Concat([]string{"connection", "number"}, foundColumns, mirrorColumnNames)
+var recordColumnNames = slices.Concat([]string{"connection", "number", "foreign_mirror"}, foundColumns, mirrorColumnNames)
 
 // scanTargets returns where the columns of recordColumnNames go. Reading the whole index
 // goes this way, which is several times as fast as by reflection.
 func (r *recordRow) scanTargets() []any {
 	return []any{
-		&r.Connection, &r.Number,
+		&r.Connection, &r.Number, &r.ForeignMirror,
 		&r.ProjectKey, &r.Slug, &r.FoldedAddress, &r.Name, &r.ProjectName, &r.Personal, &r.State, &r.Archived, &r.Fork,
-		&r.CloneHTTP, &r.CloneSSH, &r.Selected, &r.Reason, &r.MissingSince, &r.ChangedIn,
+		&r.CloneHTTP, &r.CloneSSH, &r.Selected, &r.Reason, &r.MissingSince, &r.ChangedIn, &r.LeftAt,
 		&r.LastFetch, &r.LastChange, &r.NextFetch, &r.Failures, &r.Error, &r.RefsDigest, &r.DefaultBranch, &r.SizeBytes, &r.Empty,
 	}
 }
@@ -108,7 +110,7 @@ func (r *recordRow) folded() string {
 func (r *recordRow) sameFound(other *recordRow) bool {
 	a, b := *r, *other
 	for _, row := range []*recordRow{&a, &b} {
-		row.FoldedAddress, row.ChangedIn, row.mirrorColumns = nil, 0, mirrorColumns{}
+		row.FoldedAddress, row.ChangedIn, row.LeftAt, row.ForeignMirror, row.mirrorColumns = nil, 0, 0, false, mirrorColumns{}
 	}
 	return a == b && r.folded() == other.folded()
 }
@@ -131,6 +133,7 @@ func (r *recordRow) record(former []bitbucket.Address) syncer.Record {
 		Former:       former,
 		Selected:     r.Selected,
 		Reason:       r.Reason,
+		Foreign:      r.ForeignMirror,
 		MissingSince: fromNanos(r.MissingSince),
 		Mirror: syncer.MirrorStatus{
 			LastFetch:     fromNanos(r.LastFetch),

@@ -107,6 +107,16 @@ func (r *recordRow) displace() {
 	}
 }
 
+// leave keeps since when the row is not selected.
+func (r *recordRow) leave(now int64) {
+	switch {
+	case r.Selected:
+		r.LeftAt = 0
+	case r.LeftAt == 0:
+		r.LeftAt = now
+	}
+}
+
 // load reads the stored rows of what was found, and of those whose address was found.
 func (b *foundBatch) load(ctx context.Context, tx bun.Tx) error {
 	for numbers := range slices.Chunk(b.numbers, statementRows) {
@@ -143,7 +153,7 @@ func (b *foundBatch) compare() bool {
 	for _, number := range b.numbers {
 		row, stored := b.found[number], b.stored[number]
 		if stored != nil {
-			row.mirrorColumns = stored.mirrorColumns
+			row.mirrorColumns, row.ForeignMirror = stored.mirrorColumns, stored.ForeignMirror
 			if row.sameFound(stored) {
 				continue
 			}
@@ -177,6 +187,13 @@ func (b *foundBatch) save(ctx context.Context, tx bun.Tx, now int64) error {
 	}
 	for _, row := range b.changed {
 		row.ChangedIn = newest
+		if stored := b.stored[row.Number]; stored != nil {
+			row.LeftAt = stored.LeftAt
+		}
+		row.leave(now)
+	}
+	for _, row := range b.displaced {
+		row.leave(now)
 	}
 	for _, rows := range [][]*recordRow{b.changed, b.displaced} {
 		for chunk := range slices.Chunk(rows, statementRows) {

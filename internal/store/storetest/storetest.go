@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"addresses", addressTests},
 		{"listings", listingTests},
 		{"mirrors", mirrorTests},
+		{"departures", departureTests},
 		{"read", readTests},
 		{"list", listTests},
 		{"statuses", statusTests},
