@@ -144,6 +144,7 @@ func newWorld(t *testing.T, resolve func(ctx context.Context, raw string) (resol
 		Resolver:      fakeResolver{resolve},
 		Configuration: w.config,
 		Repositories:  w.repositories,
+		Webhooks:      new(fakeWebhooks),
 		Metrics:       prometheus.NewRegistry(),
 		AdminToken:    siteconfig.NewSecret(adminToken),
 		Logger:        slog.New(slog.NewJSONHandler(&lockedWriter{w: w.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),

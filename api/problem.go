@@ -11,6 +11,7 @@ import (
 
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
+	"example.com/signpost/internal/webhook"
 	"example.com/signpost/resolver"
 	"example.com/signpost/syncer"
 )
@@ -28,6 +29,7 @@ var (
 	errTooLarge             = errors.New("the body is too large")
 	errMediaType            = errors.New("the body has the wrong media type")
 	errContentEncoding      = errors.New("the body is compressed")
+	errTooManyBodies        = errors.New("too many bodies are read at a time")
 	errPanic                = errors.New("the handler panicked")
 )
 
@@ -48,6 +50,7 @@ var problems = []struct {
 	err error
 	Problem
 }{
+	{webhook.ErrNotStored, Problem{Status: 503, Code: NotStored, Title: "Not stored", Detail: "The database did not take the job: it is busy, or the disk of the server's data folder is full. The schedule does it later."}},
 	{bitbucket.ErrInvalidURL, Problem{Status: 400, Code: InvalidURL, Title: "Not a Bitbucket URL", Detail: "This is not an address that any Bitbucket could have. Send the whole address of a Bitbucket page."}},
 	{errMissingURL, Problem{Status: 400, Code: InvalidURL, Title: "Not a Bitbucket URL", Detail: "The parameter url is missing or empty. Send the whole address of a Bitbucket page in it, percent-encoded."}},
 	{resolver.ErrPrimaryURLNotSet, Problem{Status: 503, Code: PrimaryURLNotSet, Title: "Not set up yet", Detail: "No administrator has set the primary URL yet: the address of your own Sourcegraph instance."}},
@@ -73,6 +76,11 @@ var problems = []struct {
 	{siteconfig.ErrReadOnly, Problem{Status: 409, Code: ReadOnly, Title: "Read-only", Detail: "The site configuration comes from a file (--config). Edit the file: it is read again when it changes."}},
 	{siteconfig.ErrInvalid, Problem{Status: 422, Code: InvalidSiteConfig, Title: "The site configuration has errors", Detail: "Nothing was stored. Correct the errors that are listed in problems."}},
 	{siteconfig.ErrStorageFull, Problem{Status: 507, Code: StorageFull, Title: "No space left", Detail: "Nothing was stored: no space is left on the disk of the server's data folder. Free some and try again."}},
+	{webhook.ErrUnknownConnection, Problem{Status: 404, Code: UnknownConnection, Title: "Unknown connection", Detail: "The site configuration has no connection of this name. The address of a webhook ends with the name of its connection."}},
+	{webhook.ErrNotConfigured, Problem{Status: 403, Code: WebhooksNotConfigured, Title: "No secret", Detail: "This connection takes no webhooks until its webhooks.secret is set in the site configuration, and the same secret in Bitbucket."}},
+	{webhook.ErrSignature, Problem{Status: 401, Code: InvalidSignature, Title: "Not signed", Detail: "The delivery is not signed with the secret of the connection. Give the webhook in Bitbucket the same secret as webhooks.secret in the site configuration."}},
+	{webhook.ErrUnreadable, Problem{Status: 400, Code: InvalidRequest, Title: "Not a delivery", Detail: "The body is not that of a webhook of Bitbucket."}},
+	{errTooManyBodies, Problem{Status: 503, Code: NotStored, Title: "Too many deliveries", Detail: "Too many large deliveries come at the same time. The schedule does what they ask for later."}},
 	{errTooLarge, Problem{Status: 413, Code: PayloadTooLarge, Title: "Too large", Detail: "The body is larger than this path takes."}},
 	{errMediaType, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Wrong media type", Detail: "Send the body as application/json."}},
 	{errContentEncoding, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Compressed body", Detail: "Send the body as it is, without Content-Encoding."}},
@@ -129,6 +137,9 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, err error) Pro
 	switch p.Status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="signpost"`)
+		if errors.Is(err, webhook.ErrSignature) {
+			w.Header().Set("WWW-Authenticate", `Signature realm="webhooks", headers="X-Hub-Signature"`)
+		}
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds(err)))
 	}

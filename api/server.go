@@ -13,6 +13,7 @@ import (
 
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
+	"example.com/signpost/internal/webhook"
 	"example.com/signpost/resolver"
 	"example.com/signpost/syncer"
 )
@@ -46,12 +47,22 @@ type Repositories interface {
 	SyncRepository(ctx context.Context, id bitbucket.RepoID) error
 }
 
+// Webhooks acts on the deliveries of webhooks. webhook.Receiver fills it in.
+type Webhooks interface {
+	// Admit tells, before the body is read, whether it is worth reading; done means that the
+	// answer needs no body.
+	Admit(connection string, h webhook.Header) (done bool, err error)
+	// Receive acts on a delivery. Its errors are those of package webhook, and that of ctx.
+	Receive(ctx context.Context, connection string, h webhook.Header, body []byte) (webhook.Outcome, error)
+}
+
 // Options says what a Server works with.
 type Options struct {
 	Resolver      Resolver             // required
 	Configuration Configuration        // required
 	Repositories  Repositories         // nil: the paths about them are not there
 	Metrics       *prometheus.Registry // required: what /metrics shows; the server adds its own
+	Webhooks      Webhooks             // no connection takes deliveries if nil
 	AdminToken    siteconfig.Secret    // zero: the administrators' part of the API is closed
 	NotReady      func() []string      // reasons why the server is not ready yet; may be nil
 	Logger        *slog.Logger         // discards if nil
@@ -64,6 +75,8 @@ type Server struct {
 	resolver     Resolver
 	config       Configuration
 	repositories Repositories
+	webhooks     Webhooks
+	bodies       *webhookBodies
 	admin        *adminAccess
 	notReady     func() []string
 	log          *slog.Logger
@@ -79,6 +92,9 @@ func New(o Options) (*Server, error) {
 	if o.Resolver == nil || o.Configuration == nil || o.Metrics == nil {
 		return nil, errors.New("api: Options needs Resolver, Configuration and Metrics")
 	}
+	if o.Webhooks == nil {
+		o.Webhooks = noWebhooks{}
+	}
 	if o.NotReady == nil {
 		o.NotReady = func() []string { return nil }
 	}
@@ -89,6 +105,8 @@ func New(o Options) (*Server, error) {
 		resolver:     o.Resolver,
 		config:       o.Configuration,
 		repositories: o.Repositories,
+		webhooks:     o.Webhooks,
+		bodies:       newWebhookBodies(),
 		admin:        newAdminAccess(o.AdminToken, o.Now),
 		notReady:     o.NotReady,
 		log:          cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
@@ -120,6 +138,7 @@ func (s *Server) routes() http.Handler {
 	if s.repositories != nil {
 		s.registerRepositoryRoutes(r)
 	}
+	s.registerWebhookRoutes(r)
 	s.registerContractRoutes(r)
 	r.NotFoundHandler = s.problems("none", func(http.ResponseWriter, *http.Request) error { return errNoSuchPath })
 	r.MethodNotAllowedHandler = s.problems("none", func(w http.ResponseWriter, req *http.Request) error {

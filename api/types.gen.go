@@ -75,30 +75,34 @@ func (e MirrorState) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	AdminTokenNotSet     ProblemCode = "admin_token_not_set"
-	BitbucketUnavailable ProblemCode = "bitbucket_unavailable"
-	Conflict             ProblemCode = "conflict"
-	InternalError        ProblemCode = "internal_error"
-	InvalidRequest       ProblemCode = "invalid_request"
-	InvalidSiteConfig    ProblemCode = "invalid_site_config"
-	InvalidURL           ProblemCode = "invalid_url"
-	MethodNotAllowed     ProblemCode = "method_not_allowed"
-	NotFound             ProblemCode = "not_found"
-	NotSelected          ProblemCode = "not_selected"
-	NotSyncing           ProblemCode = "not_syncing"
-	PayloadTooLarge      ProblemCode = "payload_too_large"
-	PreconditionRequired ProblemCode = "precondition_required"
-	PrimaryURLNotSet     ProblemCode = "primary_url_not_set"
-	PullRequestNotFound  ProblemCode = "pull_request_not_found"
-	RateLimited          ProblemCode = "rate_limited"
-	ReadOnly             ProblemCode = "read_only"
-	RepositoryNotFound   ProblemCode = "repository_not_found"
-	StorageFull          ProblemCode = "storage_full"
-	Timeout              ProblemCode = "timeout"
-	Unauthorized         ProblemCode = "unauthorized"
-	UnknownHost          ProblemCode = "unknown_host"
-	UnsupportedMediaType ProblemCode = "unsupported_media_type"
-	UnsupportedPage      ProblemCode = "unsupported_page"
+	AdminTokenNotSet      ProblemCode = "admin_token_not_set"
+	BitbucketUnavailable  ProblemCode = "bitbucket_unavailable"
+	Conflict              ProblemCode = "conflict"
+	InternalError         ProblemCode = "internal_error"
+	InvalidRequest        ProblemCode = "invalid_request"
+	InvalidSignature      ProblemCode = "invalid_signature"
+	InvalidSiteConfig     ProblemCode = "invalid_site_config"
+	InvalidURL            ProblemCode = "invalid_url"
+	MethodNotAllowed      ProblemCode = "method_not_allowed"
+	NotFound              ProblemCode = "not_found"
+	NotSelected           ProblemCode = "not_selected"
+	NotStored             ProblemCode = "not_stored"
+	NotSyncing            ProblemCode = "not_syncing"
+	PayloadTooLarge       ProblemCode = "payload_too_large"
+	PreconditionRequired  ProblemCode = "precondition_required"
+	PrimaryURLNotSet      ProblemCode = "primary_url_not_set"
+	PullRequestNotFound   ProblemCode = "pull_request_not_found"
+	RateLimited           ProblemCode = "rate_limited"
+	ReadOnly              ProblemCode = "read_only"
+	RepositoryNotFound    ProblemCode = "repository_not_found"
+	StorageFull           ProblemCode = "storage_full"
+	Timeout               ProblemCode = "timeout"
+	Unauthorized          ProblemCode = "unauthorized"
+	UnknownConnection     ProblemCode = "unknown_connection"
+	UnknownHost           ProblemCode = "unknown_host"
+	UnsupportedMediaType  ProblemCode = "unsupported_media_type"
+	UnsupportedPage       ProblemCode = "unsupported_page"
+	WebhooksNotConfigured ProblemCode = "webhooks_not_configured"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -114,6 +118,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case InvalidRequest:
 		return true
+	case InvalidSignature:
+		return true
 	case InvalidSiteConfig:
 		return true
 	case InvalidURL:
@@ -123,6 +129,8 @@ func (e ProblemCode) Valid() bool {
 	case NotFound:
 		return true
 	case NotSelected:
+		return true
+	case NotStored:
 		return true
 	case NotSyncing:
 		return true
@@ -146,11 +154,15 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case Unauthorized:
 		return true
+	case UnknownConnection:
+		return true
 	case UnknownHost:
 		return true
 	case UnsupportedMediaType:
 		return true
 	case UnsupportedPage:
+		return true
+	case WebhooksNotConfigured:
 		return true
 	default:
 		return false
@@ -337,6 +349,12 @@ type SiteConfigStored struct {
 	Version  int64           `json:"version"`
 }
 
+// WebhookAnswer defines model for WebhookAnswer.
+type WebhookAnswer struct {
+	// Outcome What becomes of the delivery.
+	Outcome string `json:"outcome"`
+}
+
 // IfMatch defines model for IfMatch.
 type IfMatch = string
 
@@ -398,6 +416,17 @@ type CheckSiteConfigJSONBody interface{}
 // CheckSiteConfigTextBody defines parameters for CheckSiteConfig.
 type CheckSiteConfigTextBody = string
 
+// ReceiveWebhookJSONBody defines parameters for ReceiveWebhook.
+type ReceiveWebhookJSONBody = interface{}
+
+// ReceiveWebhookParams defines parameters for ReceiveWebhook.
+type ReceiveWebhookParams struct {
+	// XHubSignature "sha256=" and the HMAC-SHA256 of the raw body in hexadecimal digits, keyed by the connection's webhooks.secret; the prefix may be absent. Only diagnostics:ping does without it.
+	XHubSignature string `json:"X-Hub-Signature,omitempty"`
+	XEventKey     string `json:"X-Event-Key,omitempty"`
+	XRequestID    string `json:"X-Request-Id,omitempty"`
+}
+
 // GoParams defines parameters for Go.
 type GoParams struct {
 	URL string `form:"url" json:"url"`
@@ -420,3 +449,6 @@ type CheckSiteConfigJSONRequestBody CheckSiteConfigJSONBody
 
 // CheckSiteConfigTextRequestBody defines body for CheckSiteConfig for text/plain ContentType.
 type CheckSiteConfigTextRequestBody = CheckSiteConfigTextBody
+
+// ReceiveWebhookJSONRequestBody defines body for ReceiveWebhook for application/json ContentType.
+type ReceiveWebhookJSONRequestBody = ReceiveWebhookJSONBody

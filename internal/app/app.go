@@ -18,6 +18,7 @@ import (
 	"example.com/signpost/internal/gitmirror"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/internal/store"
+	"example.com/signpost/internal/webhook"
 	"example.com/signpost/resolver"
 	"example.com/signpost/syncer"
 )
@@ -53,6 +54,7 @@ type App struct {
 	syncer    *syncer.Syncer
 	hosts     *connections
 	mirrors   *gitmirror.Mirrors
+	webhooks  *webhook.Receiver
 
 	indexed  atomic.Bool // the index is loaded
 	server   *http.Server
@@ -122,6 +124,7 @@ func (a *App) Start(ctx context.Context) error {
 		Resolver:      a.resolver,
 		Configuration: a.publisher,
 		Repositories:  a.syncer,
+		Webhooks:      a.webhooks,
 		Metrics:       a.registry,
 		AdminToken:    a.opts.AdminToken,
 		NotReady:      a.notReady,

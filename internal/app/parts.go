@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +55,9 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := a.makeWebhooks(); err != nil {
+		return err
+	}
 
 	configuration := siteconfig.PublisherOptions{File: a.opts.ConfigFile, Logger: a.log}
 	if a.opts.ConfigFile == "" {
@@ -63,7 +67,7 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 	if err != nil {
 		return err
 	}
-	all := append(a.syncer.Collectors(), requests, newResolverCollector(a.resolver),
+	all := append(slices.Concat(a.syncer.Collectors(), a.webhooks.Collectors()), requests, newResolverCollector(a.resolver),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, collector := range all {
 		if err := a.registry.Register(collector); err != nil {
@@ -84,6 +88,9 @@ func (a *App) connectParts() {
 	})
 	a.publisher.Subscribe("syncer", func(_ context.Context, next *siteconfig.Config) (func(), error) {
 		return func() { a.syncer.SetConfig(next) }, nil
+	})
+	a.publisher.Subscribe("webhooks", func(_ context.Context, next *siteconfig.Config) (func(), error) {
+		return func() { a.webhooks.SetConfig(next) }, nil
 	})
 	a.publisher.Subscribe("resolver", func(_ context.Context, next *siteconfig.Config) (func(), error) {
 		config := resolver.Config{Version: next.Version, Primary: next.Primary}
