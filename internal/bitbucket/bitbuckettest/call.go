@@ -170,6 +170,8 @@ func (c *call) answer(value any, err error) {
 		c.json(failure.status, failure.body())
 	default:
 		switch v := value.(type) {
+		case created:
+			c.json(http.StatusCreated, v.value)
 		case noContent:
 			c.w.WriteHeader(http.StatusNoContent)
 		case rawFile:

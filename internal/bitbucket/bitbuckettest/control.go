@@ -35,6 +35,12 @@ import (
 //	POST   /control/captcha         {"user"}: as if the CAPTCHA had been solved
 //	POST   /control/readers         {"of": key or KEY/slug, "readers": names or null}
 //	POST   /control/pull-request    {"repository", "pullRequest"}
+//	POST   /control/close-pull-request {"repository", "number", "merged"}
+//	POST   /control/admins          {"of": key or KEY/slug, "admins": names}
+//	POST   /control/webhook         {"of": key or KEY/slug, "webhook": a Webhook}
+//	POST   /control/webhooks        {"of": key or KEY/slug}; answers its webhooks
+//	POST   /control/deliver         sends a delivery as it is told; see rawDelivery
+//	GET    /control/deliveries      what was delivered last, when nothing is under way
 //	POST   /control/stop            ends the process
 type control struct {
 	listener net.Listener
@@ -110,6 +116,7 @@ func (c *control) routes() http.Handler {
 	handle(c, mux, "DELETE /control/requests", func(s *Server, _ struct{}) (any, error) { s.ClearRequests(); return nil, nil })
 	c.historyRoutes(mux)
 	c.worldRoutes(mux)
+	c.webhookRoutes(mux)
 	mux.HandleFunc("POST /control/stop", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		c.stop()

@@ -130,13 +130,35 @@ func (s *Server) lockedRepositoryAt(address string) (*repository, error) {
 }
 
 func (s *Server) push(r *repository, h History) (map[string]string, error) {
-	r.git.Lock()
-	hashes, err := s.importHistory(r, h)
-	r.git.Unlock()
+	var hashes map[string]string
+	err := s.changeRefsOf(r, func() (err error) {
+		hashes, err = s.importHistory(r, h)
+		return err
+	})
+	return hashes, err
+}
+
+// changeRefsOf runs do, which changes refs of a repository, and tells all who follow them.
+func (s *Server) changeRefsOf(r *repository, do func() error) error {
+	err := func() error {
+		r.git.Lock()
+		defer r.git.Unlock()
+		if err := s.ensure(r); err != nil {
+			return err
+		}
+		announce, err := s.refsAnnouncer(r)
+		if err != nil {
+			return err
+		}
+		if err := do(); err != nil {
+			return err
+		}
+		return announce()
+	}()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return hashes, s.refreshPullRequests(r)
+	return s.refreshPullRequests(r)
 }
 
 // importHistory is called with r.git held.

@@ -108,16 +108,7 @@ func (s *Server) changeRefs(address string, change func(dir string) error) error
 	if err != nil {
 		return err
 	}
-	r.git.Lock()
-	err = s.ensure(r)
-	if err == nil {
-		err = change(r.dir)
-	}
-	r.git.Unlock()
-	if err != nil {
-		return err
-	}
-	return s.refreshPullRequests(r)
+	return s.changeRefsOf(r, func() error { return change(r.dir) })
 }
 
 func (s *Server) updateRef(dir, ref, hash string) error {

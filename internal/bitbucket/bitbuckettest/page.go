@@ -8,7 +8,7 @@ import (
 // defaultPageLimits are the documented caps on limit=; what is not documented is taken.
 var defaultPageLimits = map[string]int{
 	"projects": 1000, "repositories": 1000, "users": 1000, "branches": 1000, "tags": 1000, "pullrequests": 1000,
-	"commits": 100, "lines": 5000, "files": 1000,
+	"commits": 100, "lines": 5000, "files": 1000, "webhooks": 1000,
 }
 
 const defaultLimit = 25

@@ -22,7 +22,8 @@ type Project struct {
 
 type project struct {
 	Project
-	owner *user
+	owner  *user
+	admins []string
 }
 
 // AddProject adds a project and returns it with its defaults filled in. It takes its key

@@ -60,6 +60,9 @@ func (s *Server) AddPullRequest(address string, d PullRequest) (PullRequest, err
 	p.created = firstCommitTime.AddDate(0, 1, int(p.Number))
 	r.pulls[p.Number] = p
 	description := p.PullRequest
+	if p.State == "OPEN" {
+		s.announcePullRequest(p, "pr:opened")
+	}
 	s.mu.Unlock()
 	if !s.switches.lazyPullRefs {
 		if err := s.writePullRefs(context.Background(), p); err != nil {
@@ -144,7 +147,11 @@ func (s *Server) resolvePullRequest(p *pullRequest, isNew bool) error {
 	if !isNew && (p.FromCommit != fromCommit || p.ToCommit != toCommit) {
 		p.version++
 	}
+	before := p.FromCommit
 	p.FromCommit, p.ToCommit = fromCommit, toCommit
+	if !isNew && before != fromCommit && s.switches.fromRefUpdated {
+		s.announcePullRequest(p, "pr:from_ref_updated", field("previousFromHash", before))
+	}
 	return nil
 }
 
@@ -187,11 +194,13 @@ func (s *Server) ClosePullRequest(address string, number int64, merged bool) err
 	if p == nil {
 		return fmt.Errorf("bitbuckettest: %s has no pull request %d", address, number)
 	}
+	event := "pr:declined"
 	p.State = "DECLINED"
 	if merged {
-		p.State = "MERGED"
+		event, p.State = "pr:merged", "MERGED"
 	}
 	p.version++
+	s.announcePullRequest(p, event)
 	return nil
 }
 

@@ -36,6 +36,7 @@ type repository struct {
 	project *project
 	origin  *repository
 	pulls   map[int64]*pullRequest
+	admins  []string
 
 	dir  string     // of the bare repository
 	git  sync.Mutex // one writer of dir; taken before the server's mu, never after it
@@ -148,6 +149,7 @@ func (s *Server) Rename(from, to string) error {
 	if other := s.byAddress[strings.ToLower(to)]; other != nil && other != r {
 		return fmt.Errorf("bitbuckettest: there is a repository %s already", to)
 	}
+	announce := s.modifiedAnnouncer(r)
 	old := r.addressKey()
 	delete(s.byAddress, old)
 	r.project = target
@@ -160,6 +162,7 @@ func (s *Server) Rename(from, to string) error {
 	}
 	delete(s.aliases, r.addressKey())
 	s.sorted = nil
+	announce()
 	return nil
 }
 
@@ -182,6 +185,7 @@ func (s *Server) forget(address string) (*repository, error) {
 		return nil, err
 	}
 	s.repositories = slices.DeleteFunc(s.repositories, func(other *repository) bool { return other == r })
+	s.webhooks = slices.DeleteFunc(s.webhooks, func(h *webhook) bool { return h.repository == r })
 	delete(s.byID, r.ID)
 	delete(s.byAddress, r.addressKey())
 	for alias, target := range s.aliases {

@@ -10,7 +10,7 @@ import (
 
 // resource finds what a path below /rest names and asks it.
 func (c *call) resource() (any, error) {
-	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && !c.isWebhooks() {
 		return nil, &restError{status: http.StatusMethodNotAllowed, message: "Method Not Allowed"}
 	}
 	parts := c.parts[1:]
@@ -54,6 +54,8 @@ func (c *call) api(parts []string) (any, error) {
 			return c.project(parts[1])
 		case len(parts) == 3 && parts[2] == "repos":
 			return c.projectRepositories(parts[1])
+		case parts[2] == "webhooks" && c.server.switches.projectWebhooks:
+			return c.webhookRequest(parts[1], "", parts[3:])
 		case parts[2] == "repos":
 			return c.belowRepository(parts[1], parts[3], parts[4:])
 		}
@@ -226,6 +228,9 @@ func (c *call) movedTo(address string, replaced int) error {
 // belowRepository answers for one repository and what is below it.
 func (c *call) belowRepository(key, slug string, parts []string) (any, error) {
 	s := c.server
+	if len(parts) > 0 && parts[0] == "webhooks" && s.switches.webhooks {
+		return c.webhookRequest(key, slug, parts[1:])
+	}
 	s.mu.RLock()
 	r, err := c.findRepository(key, slug)
 	if err != nil {

@@ -90,7 +90,10 @@ type Server struct {
 	lastUserID       int64
 	lastProjectID    int64
 	lastRepositoryID int64
+	webhooks         []*webhook
+	lastWebhookID    int64
 
+	delivered   deliveryLog
 	requests    requestLog
 	faults      faultList
 	buckets     buckets
@@ -233,6 +236,7 @@ func (s *Server) Close() error {
 		if s.ssh != nil {
 			err = errors.Join(err, s.ssh.close())
 		}
+		s.delivered.wait()
 		if s.ownDir && s.dir != "" {
 			err = errors.Join(err, os.RemoveAll(s.dir))
 		}
