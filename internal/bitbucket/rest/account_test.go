@@ -130,10 +130,28 @@ func TestAccount(t *testing.T) {
 		},
 		{
 			"is a visitor, since the token expired", "8.0.0", withToken,
-			routes{"users": visitor, "profile/recent/repos": visitor},
+			routes{"users": visitor, "profile/recent/repos": visitor, "repos": body(200, `{"size":0,"limit":100,"isLastPage":true,"values":[],"start":0}`)},
 			"",
 			[]error{bitbucket.ErrUnauthorized},
 			[]string{"takes the account for a visitor", "expired"},
+		},
+		{
+			"is a visitor, who may not even list", "8.0.0", withToken,
+			routes{"users": visitor, "profile/recent/repos": visitor, "repos": visitor},
+			"",
+			[]error{bitbucket.ErrUnauthorized},
+			[]string{"takes the account for a visitor", "expired"},
+		},
+		{
+			"is a token of a project, which is nobody's", "8.0.0", withToken,
+			routes{"users": visitor, "profile/recent/repos": visitor, "repos": func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Get("permission") != "REPO_READ" {
+					visitor(w, r) // anybody may list what is public: that would prove nothing
+					return
+				}
+				body(200, `{"size":1,"limit":100,"isLastPage":true,"values":[{"id":1}],"start":0}`)(w, r)
+			}},
+			"", nil, nil,
 		},
 		{
 			"has a wrong password", "4.0.0", nil,

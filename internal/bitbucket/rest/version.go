@@ -150,7 +150,9 @@ func (c *Client) prove(ctx context.Context, once bool) (account string, err erro
 }
 
 // probe asks questions that need a login, and hardly any permission: a token may lack the
-// one for the list of users, its own recent repositories it may see.
+// one for the list of users, its own recent repositories it may see. A token of a project or
+// repository belongs to nobody, so it may lack both and not be named; what tells it from a visitor is
+// that it finds repositories by a permission: for visitors that list is empty by design.
 func (c *Client) probe(ctx context.Context) (string, error) {
 	var last *answerError
 	for _, path := range []string{"users", "profile/recent/repos"} {
@@ -170,7 +172,13 @@ func (c *Client) probe(ctx context.Context) (string, error) {
 	case !last.permission:
 		return "", last
 	case last.account != "":
-		return last.account, nil // who is named is no visitor, as a token of a project may be
+		return last.account, nil // who is named is no visitor
+	}
+	switch finds, err := c.findsByPermission(ctx); {
+	case err != nil:
+		return "", err
+	case finds:
+		return "", nil
 	}
 	return "", &answerError{
 		text: bitbucket.ErrUnauthorized.Error() + ": Bitbucket takes the account for a visitor; " +
@@ -179,4 +187,21 @@ func (c *Client) probe(ctx context.Context) (string, error) {
 		status:     last.status,
 		permission: true,
 	}
+}
+
+// findsByPermission tells whether the credential may read any repository in its own right, not as
+// a visitor may.
+func (c *Client) findsByPermission(ctx context.Context) (finds bool, err error) {
+	var page struct {
+		Values []json.RawMessage `json:"values"`
+	}
+	_, err = c.ask(ctx, question{
+		// A page counts rows that the account may not see, and then holds fewer than its limit.
+		op: "account", path: "repos", query: url.Values{"permission": {"REPO_READ"}, "limit": {"100"}}, probe: true,
+		decode: func(body []byte) error { return json.Unmarshal(body, &page) },
+	})
+	if known, ok := errors.AsType[*answerError](err); ok && (known.permission || errors.Is(err, bitbucket.ErrForbidden) && !errors.Is(err, bitbucket.ErrCaptcha)) {
+		return false, nil
+	}
+	return len(page.Values) > 0, err
 }
