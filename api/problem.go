@@ -81,6 +81,7 @@ var problems = []struct {
 	{webhook.ErrSignature, Problem{Status: 401, Code: InvalidSignature, Title: "Not signed", Detail: "The delivery is not signed with the secret of the connection. Give the webhook in Bitbucket the same secret as webhooks.secret in the site configuration."}},
 	{webhook.ErrUnreadable, Problem{Status: 400, Code: InvalidRequest, Title: "Not a delivery", Detail: "The body is not that of a webhook of Bitbucket."}},
 	{errTooManyBodies, Problem{Status: 503, Code: NotStored, Title: "Too many deliveries", Detail: "Too many large deliveries come at the same time. The schedule does what they ask for later."}},
+	{syncer.ErrNoConnection, Problem{Status: 404, Code: UnknownConnection, Title: "Unknown connection", Detail: "The site configuration has no connection of this name."}},
 	{errTooLarge, Problem{Status: 413, Code: PayloadTooLarge, Title: "Too large", Detail: "The body is larger than this path takes."}},
 	{errMediaType, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Wrong media type", Detail: "Send the body as application/json."}},
 	{errContentEncoding, Problem{Status: 415, Code: UnsupportedMediaType, Title: "Compressed body", Detail: "Send the body as it is, without Content-Encoding."}},

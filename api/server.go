@@ -61,6 +61,7 @@ type Options struct {
 	Resolver      Resolver             // required
 	Configuration Configuration        // required
 	Repositories  Repositories         // nil: the paths about them are not there
+	Connections   Connections          // nil: the paths about them are not there
 	Metrics       *prometheus.Registry // required: what /metrics shows; the server adds its own
 	Webhooks      Webhooks             // no connection takes deliveries if nil
 	AdminToken    siteconfig.Secret    // zero: the administrators' part of the API is closed
@@ -75,6 +76,7 @@ type Server struct {
 	resolver     Resolver
 	config       Configuration
 	repositories Repositories
+	connections  Connections
 	webhooks     Webhooks
 	bodies       *webhookBodies
 	admin        *adminAccess
@@ -105,6 +107,7 @@ func New(o Options) (*Server, error) {
 		resolver:     o.Resolver,
 		config:       o.Configuration,
 		repositories: o.Repositories,
+		connections:  o.Connections,
 		webhooks:     o.Webhooks,
 		bodies:       newWebhookBodies(),
 		admin:        newAdminAccess(o.AdminToken, o.Now),
@@ -139,6 +142,9 @@ func (s *Server) routes() http.Handler {
 		s.registerRepositoryRoutes(r)
 	}
 	s.registerWebhookRoutes(r)
+	if s.connections != nil {
+		s.registerConnectionRoutes(r)
+	}
 	s.registerContractRoutes(r)
 	r.NotFoundHandler = s.problems("none", func(http.ResponseWriter, *http.Request) error { return errNoSuchPath })
 	r.MethodNotAllowedHandler = s.problems("none", func(w http.ResponseWriter, req *http.Request) error {

@@ -7,6 +7,27 @@ import (
 	"time"
 )
 
+// Defines values for CheckedPartState.
+const (
+	PartFails    CheckedPartState = "fails"
+	PartNotTried CheckedPartState = "not_tried"
+	PartWorks    CheckedPartState = "works"
+)
+
+// Valid indicates whether the value is a known member of the CheckedPartState enum.
+func (e CheckedPartState) Valid() bool {
+	switch e {
+	case PartFails:
+		return true
+	case PartNotTried:
+		return true
+	case PartWorks:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ConfigProblemSeverity.
 const (
 	Error   ConfigProblemSeverity = "error"
@@ -19,6 +40,30 @@ func (e ConfigProblemSeverity) Valid() bool {
 	case Error:
 		return true
 	case Warning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConnectionHealthState.
+const (
+	ConnectionCircuitOpen       ConnectionHealthState = "circuit_open"
+	ConnectionCredentialRefused ConnectionHealthState = "credential_refused"
+	ConnectionOK                ConnectionHealthState = "ok"
+	ConnectionPaused            ConnectionHealthState = "paused"
+)
+
+// Valid indicates whether the value is a known member of the ConnectionHealthState enum.
+func (e ConnectionHealthState) Valid() bool {
+	switch e {
+	case ConnectionCircuitOpen:
+		return true
+	case ConnectionCredentialRefused:
+		return true
+	case ConnectionOK:
+		return true
+	case ConnectionPaused:
 		return true
 	default:
 		return false
@@ -210,6 +255,19 @@ type BatchRequest struct {
 	Urls []string `json:"urls"`
 }
 
+// CheckedPart defines model for CheckedPart.
+type CheckedPart struct {
+	// Problem What is wrong, or why it was not tried; left out when it works.
+	Problem string `json:"problem,omitempty"`
+
+	// Repository KEY/slug of the repository that git was tried on.
+	Repository string           `json:"repository,omitempty"`
+	State      CheckedPartState `json:"state"`
+}
+
+// CheckedPartState defines model for CheckedPart.State.
+type CheckedPartState string
+
 // ConfigProblem defines model for ConfigProblem.
 type ConfigProblem struct {
 	Column   int                   `json:"column"`
@@ -221,6 +279,97 @@ type ConfigProblem struct {
 
 // ConfigProblemSeverity defines model for ConfigProblem.Severity.
 type ConfigProblemSeverity string
+
+// Connection defines model for Connection.
+type Connection struct {
+	// Account That the credential belongs to; left out where Bitbucket does not tell.
+	Account string           `json:"account,omitempty"`
+	Health  ConnectionHealth `json:"health"`
+
+	// LastAttempt The end of the last listing, complete or not.
+	LastAttempt time.Time `json:"lastAttempt,omitempty,omitzero"`
+
+	// LastComplete The end of the last complete listing; left out when there was none.
+	LastComplete time.Time `json:"lastComplete,omitempty,omitzero"`
+
+	// Listed Repositories that the last complete listing found.
+	Listed int `json:"listed"`
+
+	// Missing Those that were known before and that it lacked.
+	Missing int `json:"missing"`
+
+	// Name As the site configuration has it.
+	Name string `json:"name"`
+
+	// Problem What was wrong with the last listing and what to do about it; left out when nothing was.
+	Problem string `json:"problem,omitempty"`
+
+	// Selected Those that the selection takes.
+	Selected int    `json:"selected"`
+	URL      string `json:"url"`
+
+	// Version Of Bitbucket; left out while it is unknown.
+	Version string `json:"version,omitempty"`
+
+	// Withheld Those of the missing ones that are kept all the same; see maxDeletions.
+	Withheld int `json:"withheld"`
+}
+
+// ConnectionCheck defines model for ConnectionCheck.
+type ConnectionCheck struct {
+	// Account That the credential belongs to; left out where Bitbucket does not tell.
+	Account string      `json:"account,omitempty"`
+	Git     CheckedPart `json:"git"`
+
+	// OK Both REST and git work.
+	OK bool `json:"ok"`
+
+	// Repositories What the account can see, whatever the connection selects of it.
+	Repositories *VisibleRepositories `json:"repositories,omitempty"`
+	REST         CheckedPart          `json:"rest"`
+	URL          string               `json:"url"`
+
+	// Version Of Bitbucket; left out when it did not tell.
+	Version string `json:"version,omitempty"`
+
+	// Warnings What the site configuration's check warns of in the entry.
+	Warnings []ConfigProblem `json:"warnings"`
+}
+
+// ConnectionHealth defines model for ConnectionHealth.
+type ConnectionHealth struct {
+	// Problem What is wrong and what to do about it; left out when all is well.
+	Problem string `json:"problem,omitempty"`
+
+	// RateLimit Left out for a connection without a rate limit.
+	RateLimit ConnectionRateLimit `json:"rateLimit,omitempty,omitzero"`
+
+	// Since Since when it is so, where that is known.
+	Since time.Time `json:"since,omitempty,omitzero"`
+
+	// State credential_refused: nothing is sent with it until the site configuration is saved again. circuit_open: Bitbucket
+	// does not answer and is left alone until it does. paused: Bitbucket asked for a pause.
+	State ConnectionHealthState `json:"state"`
+
+	// Until When Bitbucket is asked again; left out when that takes an administrator.
+	Until time.Time `json:"until,omitempty,omitzero"`
+}
+
+// ConnectionHealthState credential_refused: nothing is sent with it until the site configuration is saved again. circuit_open: Bitbucket
+// does not answer and is left alone until it does. paused: Bitbucket asked for a pause.
+type ConnectionHealthState string
+
+// ConnectionList defines model for ConnectionList.
+type ConnectionList struct {
+	Connections []Connection `json:"connections"`
+}
+
+// ConnectionRateLimit Left out for a connection without a rate limit.
+type ConnectionRateLimit struct {
+	// Left Requests that may go out at once; negative when so many wait for their turn.
+	Left            int `json:"left"`
+	RequestsPerHour int `json:"requestsPerHour"`
+}
 
 // Health defines model for Health.
 type Health struct {
@@ -349,6 +498,16 @@ type SiteConfigStored struct {
 	Version  int64           `json:"version"`
 }
 
+// VisibleRepositories What the account can see, whatever the connection selects of it.
+type VisibleRepositories struct {
+	// AtLeast There may be more; the check looked at no more.
+	AtLeast bool `json:"atLeast"`
+	Count   int  `json:"count"`
+
+	// Personal Those of them in people's own projects.
+	Personal int `json:"personal"`
+}
+
 // WebhookAnswer defines model for WebhookAnswer.
 type WebhookAnswer struct {
 	// Outcome What becomes of the delivery.
@@ -431,6 +590,9 @@ type ReceiveWebhookParams struct {
 type GoParams struct {
 	URL string `form:"url" json:"url"`
 }
+
+// CheckConnectionJSONRequestBody defines body for CheckConnection for application/json ContentType.
+type CheckConnectionJSONRequestBody = ConnectionCheckRequest
 
 // PutPrimaryURLJSONRequestBody defines body for PutPrimaryURL for application/json ContentType.
 type PutPrimaryURLJSONRequestBody = PrimaryURL

@@ -55,6 +55,7 @@ type App struct {
 	hosts     *connections
 	mirrors   *gitmirror.Mirrors
 	webhooks  *webhook.Receiver
+	states    *connectionStates
 
 	indexed  atomic.Bool // the index is loaded
 	server   *http.Server
@@ -125,6 +126,7 @@ func (a *App) Start(ctx context.Context) error {
 		Configuration: a.publisher,
 		Repositories:  a.syncer,
 		Webhooks:      a.webhooks,
+		Connections:   a.states,
 		Metrics:       a.registry,
 		AdminToken:    a.opts.AdminToken,
 		NotReady:      a.notReady,

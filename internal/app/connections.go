@@ -100,11 +100,20 @@ func sameClient(a, b *siteconfig.Connection) bool {
 }
 
 func (c *connections) client(name string) (*rest.Client, error) {
+	found, err := c.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return found.client, nil
+}
+
+// find returns a connection of the configuration in effect, or syncer.ErrNoConnection.
+func (c *connections) find(name string) (*connection, error) {
 	found, ok := (*c.current.Load())[name]
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", syncer.ErrNoConnection, name)
 	}
-	return found.client, nil
+	return found, nil
 }
 
 func (c *connections) close() error {

@@ -67,7 +67,8 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 	if err != nil {
 		return err
 	}
-	all := append(slices.Concat(a.syncer.Collectors(), a.webhooks.Collectors()), requests, newResolverCollector(a.resolver),
+	a.states = &connectionStates{hosts: a.hosts, publisher: a.publisher, status: a.records, trials: newTrials(userAgent)}
+	all := append(slices.Concat(a.syncer.Collectors(), a.webhooks.Collectors()), requests, newResolverCollector(a.resolver), newConnectionCollector(a.hosts),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, collector := range all {
 		if err := a.registry.Register(collector); err != nil {
@@ -85,6 +86,9 @@ func (a *App) connectParts() {
 	a.publisher.Subscribe("mirrors", func(_ context.Context, next *siteconfig.Config) (func(), error) {
 		settings := gitmirror.Settings{Engine: next.GitEngine, MinFreePercent: next.MinFreeDiskPercent, MemoryBudget: next.MemoryBudget}
 		return func() { a.mirrors.Configure(settings) }, nil
+	})
+	a.publisher.Subscribe("checks of connections", func(context.Context, *siteconfig.Config) (func(), error) {
+		return a.states.trials.forget, nil
 	})
 	a.publisher.Subscribe("syncer", func(_ context.Context, next *siteconfig.Config) (func(), error) {
 		return func() { a.syncer.SetConfig(next) }, nil
