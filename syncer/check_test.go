@@ -55,11 +55,13 @@ func TestCheckConnection(t *testing.T) {
 	}{
 		{
 			"all works", nil, func(h checkedHost) checkedHost { h.serve(offline, personal, repo(3, "PRJ/a")); return h },
-			Check{Version: version, Account: "bot", Counted: true, Repositories: 3, Personal: 1, GitTried: true, Repository: "~ADA/dots"}, 1,
+			Check{Version: version, Account: "bot", Counted: true, Repositories: 3, Personal: 1, GitTried: true, Repository: "~ADA/dots"},
+			1,
 		},
 		{
 			"an endless list ends with enough", nil, func(h checkedHost) checkedHost { many(h); return h },
-			Check{Version: version, Account: "bot", Counted: true, Repositories: checkedRepositories, AtLeast: true, GitTried: true, Repository: "PRJ/r0"}, 1,
+			Check{Version: version, Account: "bot", Counted: true, Repositories: checkedRepositories, AtLeast: true, GitTried: true, Repository: "PRJ/r0"},
+			1,
 		},
 		{
 			"a list that breaks off is a problem of REST, and git is tried all the same", nil,
@@ -70,7 +72,8 @@ func TestCheckConnection(t *testing.T) {
 				}
 				return h
 			},
-			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, AtLeast: true, REST: "does not answer as it should", GitTried: true, Repository: "PRJ/a"}, 1,
+			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, AtLeast: true, REST: "does not answer as it should", GitTried: true, Repository: "PRJ/a"},
+			1,
 		},
 		{
 			"a refused credential is not sent to git", nil,
@@ -78,11 +81,13 @@ func TestCheckConnection(t *testing.T) {
 				h.account = func() (string, error) { return "", bitbucket.ErrUnauthorized }
 				return h
 			},
-			Check{Version: version, REST: "Bitbucket refused the credential", Git: "not tried"}, 0,
+			Check{Version: version, REST: "Bitbucket refused the credential", Git: "not tried"},
+			0,
 		},
 		{
 			"an account that sees nothing", nil, func(h checkedHost) checkedHost { h.serve(offline); return h },
-			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, Git: "give it read permission"}, 0,
+			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, Git: "give it read permission"},
+			0,
 		},
 		{
 			"git that fails is told from REST", nil,
@@ -91,12 +96,14 @@ func TestCheckConnection(t *testing.T) {
 				h.git = func(string) error { return bitbucket.ErrForbidden }
 				return h
 			},
-			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, GitTried: true, Repository: "PRJ/a", Git: "PRJ/a: the account may not read this"}, 1,
+			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, GitTried: true, Repository: "PRJ/a", Git: "PRJ/a: the account may not read this"},
+			1,
 		},
 		{
 			"SSH is not tried", func(c *siteconfig.Connection) { c.GitURLType = "ssh" },
 			func(h checkedHost) checkedHost { h.serve(repo(1, "PRJ/a")); return h },
-			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, Git: "SSH"}, 0,
+			Check{Version: version, Account: "bot", Counted: true, Repositories: 1, Git: "SSH"},
+			0,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
