@@ -18,6 +18,9 @@ func (s *Syncer) withStoredFlag(ctx context.Context, r bitbucket.Repository) (bi
 	if err != nil && !errors.Is(err, ErrNoRecord) {
 		return bitbucket.Repository{}, fmt.Errorf("read the record of %s: %w", r.ID, err)
 	}
+	if known.Foreign {
+		known = Record{}
+	}
 	return standing(r, known), nil
 }
 

@@ -17,6 +17,9 @@ type connection struct {
 	credential   *credential
 	changed      atomic.Bool // list it at the next sweep, due or not
 	unsettled    atomic.Bool // the index does not agree with the selection yet; see settle
+	moved        atomic.Bool // the records are of another server; see findMoved
+	claimed      atomic.Bool // they are this one's; see claim
+	foreign      atomic.Bool // some of their mirrors are of another server; see dropForeign
 }
 
 func newConnection(c *siteconfig.Connection) *connection {

@@ -16,7 +16,16 @@
 // A repository leaves the index only at the end of a listing that answered every question
 // in full, under a credential that was checked before and after. A listing that fails, is
 // cut short, misses a configured repository or project, or finds nothing at all adds and
-// renames, and removes nothing. The syncer never deletes a mirror.
+// renames, and removes nothing.
+//
+// A mirror leaves the disk when its repository has been out of the selection, or its connection
+// out of the site configuration, for the grace time: by the clock, and as this process has seen it;
+// see cleanUp. What is found again before keeps its mirror. Repositories are known by their
+// numbers, so a renamed or moved one keeps it too, and answers to its old address.
+//
+// Numbers mean nothing on another server. When the url of a connection names another one, which its
+// addresses tell, its repositories have no link until they are found there, and their mirrors are removed before
+// that: none is taken for one of the new server; see findMoved.
 //
 // # A new configuration
 //

@@ -341,16 +341,22 @@ func (h codeHosts) CodeHost(connection string) (CodeHost, error) {
 	return host, nil
 }
 
-// mirrors is a disk with a function field.
+// mirrors is a disk with function fields.
 type mirrors struct {
-	fetch func(ctx context.Context, request FetchRequest) (FetchResult, error)
+	fetch  func(ctx context.Context, request FetchRequest) (FetchResult, error)
+	remove func(id bitbucket.RepoID) error // nothing if nil
 }
 
 func (m *mirrors) Fetch(ctx context.Context, request FetchRequest) (FetchResult, error) {
 	return m.fetch(ctx, request)
 }
 
-func (m *mirrors) Remove(context.Context, bitbucket.RepoID) error { return nil }
+func (m *mirrors) Remove(_ context.Context, id bitbucket.RepoID) error {
+	if m.remove == nil {
+		return nil
+	}
+	return m.remove(id)
+}
 
 // listener keeps what it is told.
 type listener struct {

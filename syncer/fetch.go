@@ -70,6 +70,10 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 	if err != nil {
 		return fetched{}, err
 	}
+	if s.connection(id.Connection) != conn { // it may name another server now
+		leave()
+		return s.fetch(ctx, id, o)
+	}
 	defer leave()
 	if o.started != nil {
 		o.started()

@@ -63,6 +63,17 @@ func (SweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: queueSweep, MaxAttempts: 1}
 }
 
+// CleanUpArgs is the job that removes what left long ago. It is not unique: a second one at once does nothing.
+type CleanUpArgs struct{}
+
+// Kind implements river.JobArgs.
+func (CleanUpArgs) Kind() string { return "clean_up" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (CleanUpArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: queueSweep, MaxAttempts: 1}
+}
+
 // ListConnectionArgs is the job that lists a connection.
 type ListConnectionArgs struct {
 	Connection string `json:"connection"`
@@ -141,19 +152,27 @@ func (s *Syncer) RiverConfig(logger *slog.Logger) *river.Config {
 // RegisterWorkers adds the workers of the syncer's jobs.
 func (s *Syncer) RegisterWorkers(workers *river.Workers) {
 	river.AddWorker(workers, &sweepWorker{s: s})
+	river.AddWorker(workers, &cleanUpWorker{s: s})
 	river.AddWorker(workers, &listWorker{s: s})
 	river.AddWorker(workers, &fetchWorker{s: s})
 }
 
-// PeriodicJobs returns the sweep: every few seconds it asks the store what is due. So the
+// PeriodicJobs returns the cleaning up and the sweep: every few seconds it asks the store what is due. So the
 // interval of listings, the connections and the schedule of fetches may change at any
 // time, and a restart forgets nothing.
 func (s *Syncer) PeriodicJobs() []*river.PeriodicJob {
-	return []*river.PeriodicJob{river.NewPeriodicJob(
-		river.PeriodicInterval(sweepInterval),
-		func() (river.JobArgs, *river.InsertOpts) { return SweepArgs{}, nil },
-		&river.PeriodicJobOpts{ID: "sweep", RunOnStart: true},
-	)}
+	return []*river.PeriodicJob{
+		river.NewPeriodicJob(
+			river.PeriodicInterval(sweepInterval),
+			func() (river.JobArgs, *river.InsertOpts) { return SweepArgs{}, nil },
+			&river.PeriodicJobOpts{ID: "sweep", RunOnStart: true},
+		),
+		river.NewPeriodicJob(
+			river.PeriodicInterval(cleanUpInterval),
+			func() (river.JobArgs, *river.InsertOpts) { return CleanUpArgs{}, nil },
+			&river.PeriodicJobOpts{ID: "clean_up"},
+		),
+	}
 }
 
 type sweepWorker struct {
@@ -173,6 +192,19 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[SweepArgs]) error {
 		return nil // stopped meanwhile
 	}
 	return err
+}
+
+type cleanUpWorker struct {
+	river.WorkerDefaults[CleanUpArgs]
+	s *Syncer
+}
+
+// Timeout implements river.Worker.
+func (w *cleanUpWorker) Timeout(*river.Job[CleanUpArgs]) time.Duration { return cleanUpTimeout }
+
+// Work implements river.Worker. What is left to do is found by the next one.
+func (w *cleanUpWorker) Work(ctx context.Context, _ *river.Job[CleanUpArgs]) error {
+	return w.s.cleanUp(ctx)
 }
 
 type listWorker struct {

@@ -88,6 +88,9 @@ func (s *Syncer) list(ctx context.Context, conn *connection, progress func(found
 		return status, fmt.Errorf("store the status of connection %s: %w", conn.Name, err)
 	}
 	s.metrics.listed(conn.Name, complete, status.LastAttempt.Sub(begun))
+	if complete {
+		s.departing.listed(conn.Name)
+	}
 	level := slog.LevelDebug // every minute, for ever
 	switch {
 	case status.Error != "" && status.Error != before:
@@ -132,6 +135,12 @@ func (l *listing) run(ctx context.Context, status *ConnectionStatus) (complete b
 		return false, err
 	}
 	status.Account, status.Version = account, version.String()
+	if err := l.s.claim(ctx, l.conn); err != nil {
+		if errors.Is(err, errReconfigured) {
+			return false, err
+		}
+		return false, storeError{err}
+	}
 	if l.number, err = l.s.opts.Index.BeginListing(ctx, l.conn.Name); err != nil {
 		return false, storeError{fmt.Errorf("begin a listing of %s: %w", l.conn.Name, err)}
 	}

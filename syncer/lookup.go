@@ -39,7 +39,7 @@ func (s *Syncer) lookupOnce(ctx context.Context, connection string, address bitb
 	}
 	record, err := s.opts.Records.RecordAt(ctx, connection, address)
 	switch {
-	case err == nil && record.MissingSince.IsZero():
+	case err == nil && record.MissingSince.IsZero() && !conn.moved.Load():
 		// The configuration decides, not what was stored before it.
 		d, err := conn.decideAlone(record.Repository, record)
 		switch {
@@ -99,9 +99,17 @@ func (s *Syncer) lookUp(ctx context.Context, conn *connection, address bitbucket
 
 // adopt decides about a repository that was found at an address without a listing, and stores it.
 func (s *Syncer) adopt(ctx context.Context, conn *connection, found bitbucket.Repository, at bitbucket.Address) (Record, error) {
+	if !conn.claimed.Load() {
+		if err := s.claim(ctx, conn); err != nil {
+			return Record{}, err
+		}
+	}
 	known, err := s.opts.Records.Record(ctx, found.ID) // under another address
 	if err != nil && !errors.Is(err, ErrNoRecord) {
 		return Record{}, fmt.Errorf("read the record of %s: %w", found.ID, err)
+	}
+	if known.Foreign {
+		known = Record{} // it says nothing of this one
 	}
 	found = standing(found, known)
 	known.Former = append(slices.Clip(known.Former), at) // Bitbucket just answered to it

@@ -68,6 +68,9 @@ func (s *Syncer) EachLinked(ctx context.Context, yield func(Record) error) error
 // configuration. What only Bitbucket knows, such as what a query finds, stays as the last
 // listing decided it.
 func (c *connection) leaves(r Record) (Decision, bool) {
+	if c.moved.Load() {
+		return Decision{Reason: reasonMoved}, true
+	}
 	d, err := c.decideAlone(r.Repository, r)
 	return d, err == nil && !d.Selected
 }
@@ -157,6 +160,9 @@ func (s *Syncer) logUnsettled(ctx context.Context, conn *connection, err error) 
 // comes before or after, not in between: decisions of an entry that has changed are
 // errReconfigured, or they would bring back what the new one leaves out.
 func (s *Syncer) saveFound(ctx context.Context, conn *connection, listing int64, found []Found) (Changes, error) {
+	if err := s.dropForeign(ctx, conn, found); err != nil {
+		return Changes{}, err
+	}
 	s.deciding.RLock()
 	defer s.deciding.RUnlock()
 	if s.connection(conn.Name) != conn {

@@ -13,6 +13,9 @@ const sweepFetches = 2000
 
 // sweep queues the listings and fetches that are due.
 func (s *Syncer) sweep(ctx context.Context) error {
+	if err := s.noteConnections(ctx); err != nil {
+		return err
+	}
 	if err := s.sweepListings(ctx); err != nil {
 		return err
 	}

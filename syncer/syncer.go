@@ -42,18 +42,19 @@ type Options struct {
 // Syncer lists the connections and keeps the mirrors up to date. It does nothing until its
 // jobs are worked (RiverConfig, Start) or RunOnce is called. Safe for concurrent use.
 type Syncer struct {
-	opts     Options
-	log      *slog.Logger
-	gate     *gate
-	fetches  flights[bitbucket.RepoID]
-	listings flights[string]
-	begun    moments
-	nudges   *nudges
-	slow     slow
-	names    collisions
-	metrics  *metrics
-	wake     chan struct{} // asks for a sweep now; holds one
-	started  chan struct{} // closed by Start
+	opts      Options
+	log       *slog.Logger
+	gate      *gate
+	fetches   flights[bitbucket.RepoID]
+	listings  flights[string]
+	begun     moments
+	nudges    *nudges
+	slow      slow
+	departing *departing
+	names     collisions
+	metrics   *metrics
+	wake      chan struct{} // asks for a sweep now; holds one
+	started   chan struct{} // closed by Start
 
 	// deciding is held for writing while a new configuration takes effect, and for reading while
 	// a decision is stored and announced. It is taken before mu.
@@ -93,6 +94,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	s.metrics = newMetrics()
 	s.nudges = newNudges(s.fetchAsked)
+	s.departing = newDeparting(s.now())
 	return s, nil
 }
 
@@ -111,10 +113,10 @@ func (s *Syncer) SetConfig(config *siteconfig.Config) {
 	s.gate.resize(config.MaxConcurrentClones)
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
+	origins := s.origins()
 	s.mu.Lock()
 	first := s.conns == nil
 	conns := make(map[string]*connection, len(config.Connections))
-	var unsettled []*connection
 	for i := range config.Connections {
 		c := &config.Connections[i]
 		old := s.conns[c.Name]
@@ -125,9 +127,15 @@ func (s *Syncer) SetConfig(config *siteconfig.Config) {
 			// After a start, the stored status says when a listing is due.
 			conns[c.Name].changed.Store(!first)
 		}
+	}
+	findMoved(conns, s.conns, origins)
+	var unsettled []*connection
+	for i := range config.Connections {
+		c := &config.Connections[i]
+		old, conn := s.conns[c.Name], conns[c.Name]
 		// A connection that comes back may have had another selection when it went.
-		if !first && (old == nil || old.unsettled.Load() || !old.sameSelection(c)) {
-			unsettled = append(unsettled, conns[c.Name])
+		if !first && (old == nil || old.unsettled.Load() || !old.sameSelection(c) || (old != conn && conn.moved.Load())) {
+			unsettled = append(unsettled, conn)
 		}
 	}
 	s.config, s.conns = config, conns
