@@ -73,7 +73,7 @@ func (m *memory) SaveFound(_ context.Context, _ string, listing int64, found []F
 		before, known := m.records[f.ID]
 		r := before
 		r.Repository, r.Selected, r.Reason, r.MissingSince = f.Repository, f.Selected, f.Reason, time.Time{}
-		if known && before.Address != f.Address {
+		if known && before.Address != f.Address && before.Address != (bitbucket.Address{}) {
 			r.Former = append(slices.Clone(r.Former), before.Address)
 		}
 		m.leave(r, time.Now())
