@@ -128,3 +128,15 @@ func (m *memory) ClaimConnection(_ context.Context, connection string, addresses
 	m.origins[connection] = slices.Clone(addresses)
 	return claimed, nil
 }
+
+func (m *memory) Figures(_ context.Context, now time.Time, paused bool) (Figures, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := Figures{States: make(map[MirrorState]int), Late: make([]int, len(LagBounds()))}
+	for _, r := range m.sorted("") {
+		if m.gone[r.ID.Connection].IsZero() {
+			f.States[MirrorStateOf(r, now, paused)]++
+		}
+	}
+	return f, m.failure("Figures")
+}

@@ -108,7 +108,7 @@ func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, 
 	if f.outcome == outcomePostponed {
 		return f, nil
 	}
-	s.metrics.fetched(f.outcome, f.err, now.Sub(begun))
+	s.metrics.fetched(f, now.Sub(begun))
 	s.slow.note(id, now.Sub(begun))
 
 	status := record.Mirror

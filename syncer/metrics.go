@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,7 +11,8 @@ import (
 type metrics struct {
 	fetches       *prometheus.CounterVec
 	fetchErrors   *prometheus.CounterVec
-	fetchSeconds  prometheus.Histogram
+	fetchSeconds  *prometheus.HistogramVec
+	received      prometheus.Counter
 	fetching      prometheus.Gauge
 	listings      *prometheus.CounterVec
 	listingErrors *prometheus.CounterVec
@@ -25,9 +27,13 @@ func newMetrics() *metrics {
 		fetchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_fetch_errors_total", Help: "Fetches of mirrors that failed, by kind of error.",
 		}, []string{"kind"}),
-		fetchSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "signpost_fetch_duration_seconds", Help: "How long fetches of mirrors took, the wait for their turn not counted.",
+		fetchSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "signpost_fetch_duration_seconds",
+			Help:    "How long fetches of mirrors took, the wait for their turn not counted, by the engine that brought objects (none: nothing was needed, or it failed).",
 			Buckets: prometheus.ExponentialBuckets(0.01, 4, 10),
+		}, []string{"engine"}),
+		received: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signpost_fetch_received_bytes_total", Help: "Bytes that fetches of mirrors received over the network.",
 		}),
 		fetching: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "signpost_fetches_running", Help: "Fetches of mirrors that run now.",
@@ -46,14 +52,15 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.fetches, m.fetchErrors, m.fetchSeconds, m.fetching, m.listings, m.listingErrors, m.listSeconds}
+	return []prometheus.Collector{m.fetches, m.fetchErrors, m.fetchSeconds, m.received, m.fetching, m.listings, m.listingErrors, m.listSeconds}
 }
 
-func (m *metrics) fetched(o outcome, err error, took time.Duration) {
-	m.fetches.WithLabelValues(o.String()).Inc()
-	m.fetchSeconds.Observe(took.Seconds())
-	if err != nil {
-		m.fetchErrors.WithLabelValues(errorKind(err)).Inc()
+func (m *metrics) fetched(f fetched, took time.Duration) {
+	m.fetches.WithLabelValues(f.outcome.String()).Inc()
+	m.fetchSeconds.WithLabelValues(cmp.Or(f.result.Engine, "none")).Observe(max(took, 0).Seconds())
+	m.received.Add(float64(max(f.result.Received, 0)))
+	if f.err != nil {
+		m.fetchErrors.WithLabelValues(errorKind(f.err)).Inc()
 	}
 }
 

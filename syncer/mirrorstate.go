@@ -11,7 +11,7 @@ const (
 	MirrorNone    MirrorState = "none"    // the repository is not selected, so that no mirror of it is kept up to date
 	MirrorWaiting MirrorState = "waiting" // it was never fetched, and no fetch has failed yet
 	MirrorFailing MirrorState = "failing" // the last fetch failed
-	MirrorBehind  MirrorState = "behind"  // the fetch that is due has not come for longer than lateAfter
+	MirrorBehind  MirrorState = "behind"  // the fetch that is due has not come for longer than LateAfter
 	MirrorEmpty   MirrorState = "empty"   // up to date, and the repository has no commit
 	MirrorFresh   MirrorState = "fresh"   // up to date
 )
@@ -21,10 +21,10 @@ func MirrorStates() []MirrorState {
 	return []MirrorState{MirrorFailing, MirrorBehind, MirrorWaiting, MirrorFresh, MirrorEmpty, MirrorNone}
 }
 
-// lateAfter is how long after its time a fetch may begin. The sweeps, a restart and the fetches of
+// LateAfter is how long after its time a fetch may begin. The sweeps, a restart and the fetches of
 // others explain less; what is more tells that gitMaxConcurrentClones is too small, or that
 // the connection is not fetched from.
-const lateAfter = 10 * time.Minute
+const LateAfter = 10 * time.Minute
 
 // MirrorStateOf returns the state of a record's mirror at now. paused tells that
 // disableAutoGitUpdates is set: then a mirror that was fetched once is never behind. A record of a
@@ -38,7 +38,7 @@ func MirrorStateOf(r Record, now time.Time, paused bool) MirrorState {
 		return MirrorFailing
 	case m.LastFetch.IsZero():
 		return MirrorWaiting
-	case !paused && m.NextFetch.Add(lateAfter).Before(now):
+	case !paused && m.NextFetch.Add(LateAfter).Before(now):
 		return MirrorBehind
 	case m.Empty:
 		return MirrorEmpty

@@ -12,7 +12,7 @@ func TestMirrorStateOf(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	fetched := MirrorStatus{LastFetch: now.Add(-time.Hour), NextFetch: now.Add(time.Minute)}
-	late := MirrorStatus{LastFetch: now.Add(-time.Hour), NextFetch: now.Add(-lateAfter - 1)}
+	late := MirrorStatus{LastFetch: now.Add(-time.Hour), NextFetch: now.Add(-LateAfter - 1)}
 	for _, c := range []struct {
 		name   string
 		change func(*Record)
@@ -23,7 +23,7 @@ func TestMirrorStateOf(t *testing.T) {
 		{name: "what was never fetched waits", want: MirrorWaiting},
 		{name: "what is new does not count as late", mirror: MirrorStatus{NextFetch: now.Add(-24 * time.Hour)}, want: MirrorWaiting},
 		{name: "what was fetched is fresh until its time", mirror: fetched, want: MirrorFresh},
-		{name: "what is due is fresh for some minutes more", mirror: MirrorStatus{LastFetch: now, NextFetch: now.Add(-lateAfter)}, want: MirrorFresh},
+		{name: "what is due is fresh for some minutes more", mirror: MirrorStatus{LastFetch: now, NextFetch: now.Add(-LateAfter)}, want: MirrorFresh},
 		{name: "what is due for longer is behind", mirror: late, want: MirrorBehind},
 		{name: "nothing is behind while updates are switched off", mirror: late, paused: true, want: MirrorFresh},
 		{name: "a fetch that failed", mirror: MirrorStatus{LastFetch: now, NextFetch: now.Add(time.Minute), Failures: 1}, want: MirrorFailing},

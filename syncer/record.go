@@ -80,6 +80,7 @@ type IndexStore interface {
 
 // RecordReader reads the records. Safe for concurrent use; it never waits for a writer.
 type RecordReader interface {
+	FiguresReader
 	// Record returns one record, or ErrNoRecord.
 	Record(ctx context.Context, id bitbucket.RepoID) (Record, error)
 	// RecordAt returns the record with that address, compared without case: a present

@@ -174,7 +174,9 @@ func (s *Syncer) ListSoon(ctx context.Context, connection string) error {
 }
 
 // Collectors returns the metrics, to be registered once. No label holds a repository's name.
-func (s *Syncer) Collectors() []prometheus.Collector { return s.metrics.collectors() }
+func (s *Syncer) Collectors() []prometheus.Collector {
+	return append(s.metrics.collectors(), newFiguresCollector(s))
+}
 
 // connection returns a connection of the current configuration, or nil.
 func (s *Syncer) connection(name string) *connection {

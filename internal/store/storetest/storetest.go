@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"listings", listingTests},
 		{"mirrors", mirrorTests},
 		{"departures", departureTests},
+		{"figures", figureTests},
 		{"read", readTests},
 		{"list", listTests},
 		{"statuses", statusTests},

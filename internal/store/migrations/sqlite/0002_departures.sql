@@ -18,7 +18,7 @@ CREATE INDEX repositories_foreign ON repositories (connection) WHERE foreign_mir
 -- What is due, and the figures of all mirrors, are read from this index alone.
 DROP INDEX repositories_due;
 
-CREATE INDEX repositories_due ON repositories (selected, state, next_fetch, last_fetch, failures);
+CREATE INDEX repositories_due ON repositories (selected, state, next_fetch, last_fetch, failures, empty, connection);
 
 -- The connections that were ever configured. addresses are those of their server, one a line, the
 -- base URL first; '' when not known.
