@@ -48,8 +48,10 @@ type Report struct {
 	Cloned       int
 	Changed      int
 	Unchanged    int
-	Failed       int       // fetches that failed, or were not tried because the credential is refused
-	Failures     []Failure // ordered by connection and repository
+	Failed       int            // fetches that failed, or were not tried because the credential is refused
+	Failures     []Failure      // ordered by connection and repository
+	Received     int64          // bytes that came over the network, of the fetches that did not fail
+	Engines      map[string]int // how many repositories each git engine brought objects of
 }
 
 // Failure is a repository that could not be fetched, or a connection that could not be
@@ -172,6 +174,13 @@ func (r *run) fetch(ctx context.Context, only []string) error {
 
 // count notes how a fetch ended. The caller holds mu.
 func (r *run) count(c choice, f fetched) {
+	r.report.Received += f.result.Received
+	if engine := f.result.Engine; engine != "" {
+		if r.report.Engines == nil {
+			r.report.Engines = make(map[string]int)
+		}
+		r.report.Engines[engine]++
+	}
 	switch f.outcome {
 	case outcomeCloned:
 		r.report.Cloned++

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 
 	"golang.org/x/term"
 )
@@ -27,11 +28,12 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 			format = "text"
 		}
 	}
+	d := &detour{w: w}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		return slog.New(&divertible{slog.NewTextHandler(d, options), d}), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return slog.New(&divertible{slog.NewJSONHandler(d, options), d}), nil
 	}
 	return nil, fmt.Errorf("log format %q: use text or json", format)
 }
@@ -39,6 +41,47 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// divertible is the handler of a logger whose lines can be sent elsewhere for a while.
+type divertible struct {
+	slog.Handler
+	*detour
+}
+
+// detour writes to w, or for a while elsewhere. Safe for concurrent use.
+type detour struct {
+	w io.Writer
+
+	mu        sync.Mutex
+	elsewhere io.Writer // nil: to w
+}
+
+// Write implements io.Writer.
+func (d *detour) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.elsewhere != nil {
+		return d.elsewhere.Write(p)
+	}
+	return d.w.Write(p)
+}
+
+func (d *detour) set(elsewhere io.Writer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.elsewhere = elsewhere
+}
+
+// divert sends what a logger that NewLogger made writes to a terminal elsewhere, until restore is
+// called. Any other logger is left alone: its lines are in nobody's way.
+func divert(log *slog.Logger, elsewhere io.Writer) (restore func()) {
+	h, ok := log.Handler().(*divertible)
+	if !ok || !isTerminal(h.w) {
+		return func() {}
+	}
+	h.set(elsewhere)
+	return func() { h.set(nil) }
 }
 
 // riverLogger is River's part of the log. What River tells at level info, such as how many jobs

@@ -1,13 +1,16 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	"example.com/signpost/syncer"
 )
@@ -20,45 +23,139 @@ type progress interface {
 }
 
 // newProgress returns bars where out is a terminal, and plain lines elsewhere.
-func newProgress(out io.Writer) progress {
-	if isTerminal(out) {
-		return newBars(out)
+func newProgress(out io.Writer, log *slog.Logger) progress {
+	if canShow(out, os.Getenv) {
+		return newBars(newScreen(out.(*os.File)), log)
 	}
-	return &lines{out: out}
+	return newLines(out)
 }
 
-// lines writes a line for each repository that is done.
+// quietTime is after how long without a line a pass says that it is still at work.
+const quietTime = 30 * time.Second
+
+// lines writes a line for each repository that is done, and one now and then while none is.
 type lines struct {
-	mu   sync.Mutex
-	out  io.Writer
-	done int
-	of   int
+	out     io.Writer
+	stop    chan struct{}
+	stopped chan struct{}
+
+	mu      sync.Mutex
+	last    time.Time // of the last line
+	found   map[string]int
+	listed  bool // all connections
+	running map[string]*running
+	since   map[string]time.Time // the running ones began
+	done    int
+	of      int
+}
+
+// newLines begins to write. The caller closes it.
+func newLines(out io.Writer) *lines {
+	l := &lines{
+		out: out, stop: make(chan struct{}), stopped: make(chan struct{}), last: time.Now(),
+		found: make(map[string]int), running: make(map[string]*running), since: make(map[string]time.Time),
+	}
+	go l.speak()
+	return l
+}
+
+// speak says what is at work when nothing was written for a while.
+func (l *lines) speak() {
+	defer close(l.stopped)
+	ticker := time.NewTicker(quietTime / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-l.stop:
+			return
+		}
+		l.mu.Lock()
+		if time.Since(l.last) >= quietTime {
+			l.print(l.atWork())
+		}
+		l.mu.Unlock()
+	}
+}
+
+// print writes a line. The caller holds mu.
+func (l *lines) print(line string) {
+	l.last = time.Now()
+	_, _ = fmt.Fprintln(l.out, line) // the report at the end fails where this does
+}
+
+// atWork says what is being listed or fetched: the longest of the fetches, and how many there are more.
+func (l *lines) atWork() string {
+	if !l.listed {
+		parts := []string{"listing"}
+		for _, connection := range slices.Sorted(maps.Keys(l.found)) {
+			parts = append(parts, fmt.Sprintf("%s: %s found", connection, thousands(int64(l.found[connection]))))
+		}
+		return strings.Join(parts, " ")
+	}
+	names := slices.SortedFunc(maps.Keys(l.since), func(a, b string) int { return cmp.Or(l.since[a].Compare(l.since[b]), cmp.Compare(a, b)) })
+	line := fmt.Sprintf("[%d/%d] ", l.done, l.of)
+	if len(names) == 0 {
+		return line + "waiting"
+	}
+	line += fmt.Sprintf("still at %s for %s", names[0], time.Since(l.since[names[0]]).Round(time.Second))
+	switch p := l.running[names[0]].progress; {
+	case p.phase != "" && p.percent >= 0:
+		line += strings.TrimRight(fmt.Sprintf(", %s %d%% %s", p.phase, p.percent, p.rate), " ")
+	case p.phase != "":
+		line += fmt.Sprintf(", %s %s objects", p.phase, thousandsOf(p.count))
+	}
+	if len(names) > 1 {
+		line += fmt.Sprintf(", and at %d more", len(names)-1)
+	}
+	return line
 }
 
 // Listed implements syncer.Progress.
-func (l *lines) Listed(string, int) {}
-
-// Started implements syncer.Progress.
-func (l *lines) Started(string) {}
-
-// Said implements syncer.Progress.
-func (l *lines) Said(string, string) {}
-func (l *lines) close()              {}
+func (l *lines) Listed(connection string, found int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.found[connection] = found
+}
 
 // Total implements syncer.Progress.
 func (l *lines) Total(repositories int) {
 	l.mu.Lock()
-	l.of = repositories
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.of, l.listed = repositories, true
+}
+
+// Started implements syncer.Progress.
+func (l *lines) Started(repository string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running[repository] = &running{}
+	l.since[repository] = time.Now()
+}
+
+// Said implements syncer.Progress.
+func (l *lines) Said(repository, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.running[repository]; r != nil {
+		r.hear(text)
+	}
 }
 
 // Finished implements syncer.Progress.
 func (l *lines) Finished(repository string, result syncer.FetchResult, problem string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.running, repository)
+	delete(l.since, repository)
 	l.done++
-	// The report at the end fails where this does.
-	_, _ = fmt.Fprintf(l.out, "[%d/%d] %s: %s\n", l.done, l.of, repository, outcome(result, problem))
+	l.print(fmt.Sprintf("[%d/%d] %s: %s", l.done, l.of, repository, outcome(result, problem)))
+}
+
+// close implements progress.
+func (l *lines) close() {
+	close(l.stop)
+	<-l.stopped
 }
 
 func outcome(result syncer.FetchResult, problem string) string {
@@ -74,95 +171,6 @@ func outcome(result syncer.FetchResult, problem string) string {
 		return fmt.Sprintf("updated in %s", took)
 	}
 	return "unchanged"
-}
-
-// bars draws a bar for all repositories, and a line for each that is being fetched.
-type bars struct {
-	container *mpb.Progress
-
-	mu      sync.Mutex
-	all     *mpb.Bar
-	current map[string]*repositoryBar
-}
-
-type repositoryBar struct {
-	bar *mpb.Bar
-
-	mu   sync.Mutex
-	said string
-}
-
-func (r *repositoryBar) text() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.said
-}
-
-func newBars(out io.Writer) *bars {
-	return &bars{
-		container: mpb.New(mpb.WithOutput(out), mpb.WithWidth(40), mpb.WithAutoRefresh()),
-		current:   make(map[string]*repositoryBar),
-	}
-}
-
-// Listed implements syncer.Progress.
-func (b *bars) Listed(string, int) {}
-
-// Total implements syncer.Progress.
-func (b *bars) Total(repositories int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.all = b.container.AddBar(int64(repositories), mpb.BarPriority(1<<20), // below the others
-		mpb.PrependDecorators(decor.Name("mirrors ")),
-		mpb.AppendDecorators(decor.CountersNoUnit("%d of %d")))
-}
-
-// Started implements syncer.Progress.
-func (b *bars) Started(repository string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r := &repositoryBar{}
-	r.bar = b.container.New(1, mpb.SpinnerStyle(), mpb.BarWidth(2),
-		mpb.AppendDecorators(decor.Name(repository+" "), decor.Any(func(decor.Statistics) string { return r.text() })))
-	b.current[repository] = r
-}
-
-// Said implements syncer.Progress.
-func (b *bars) Said(repository, text string) {
-	b.mu.Lock()
-	r := b.current[repository]
-	b.mu.Unlock()
-	if r != nil {
-		r.mu.Lock()
-		r.said = firstLine(text, 60)
-		r.mu.Unlock()
-	}
-}
-
-// Finished implements syncer.Progress.
-func (b *bars) Finished(repository string, _ syncer.FetchResult, _ string) {
-	b.mu.Lock()
-	r, all := b.current[repository], b.all
-	delete(b.current, repository)
-	b.mu.Unlock()
-	if r != nil {
-		r.bar.Abort(true) // mpb has no other end for a bar that never counted
-	}
-	if all != nil {
-		all.Increment()
-	}
-}
-
-func (b *bars) close() {
-	b.mu.Lock()
-	for _, r := range b.current {
-		r.bar.Abort(true)
-	}
-	if b.all != nil {
-		b.all.Abort(false)
-	}
-	b.mu.Unlock()
-	b.container.Wait()
 }
 
 // firstLine returns what a terminal can show of a text in one line.
