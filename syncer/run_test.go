@@ -44,11 +44,11 @@ func TestRunOnceListsAndFetches(t *testing.T) {
 		switch r.Repo.Number {
 		case 1:
 			r.Progress("Receiving objects")
-			return FetchResult{Cloned: true, Changed: true}, nil
+			return FetchResult{Cloned: true, Changed: true, Received: 1000, Engine: siteconfig.EngineGit}, nil
 		case 2:
 			return FetchResult{}, bitbucket.ErrNotFound
 		}
-		return FetchResult{}, nil
+		return FetchResult{Received: 23, Engine: siteconfig.EngineGoGit}, nil
 	}
 	log := &progressLog{}
 	report, err := b.RunOnce(t.Context(), RunOptions{Progress: log})
@@ -62,6 +62,7 @@ func TestRunOnceListsAndFetches(t *testing.T) {
 		}},
 		Repositories: 3, Cloned: 1, Unchanged: 1, Failed: 1,
 		Failures: []Failure{{Connection: "bitbucket", Repository: "PRJ/b", Error: gone}},
+		Received: 1023, Engines: map[string]int{siteconfig.EngineGit: 1, siteconfig.EngineGoGit: 1},
 	}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)

@@ -28,6 +28,8 @@ func repositoryLine(width int, repository string, p gitProgress, said string, ti
 		return fit(line+string(spinner[tick%len(spinner)]), width)
 	case p.phase == "":
 		return fit(line+said, width)
+	case p.percent < 0 && p.count == "":
+		return fit(fmt.Sprintf("%s%-11s %c", line, p.phase, spinner[tick%len(spinner)]), width)
 	case p.percent < 0:
 		return fit(fmt.Sprintf("%s%-11s %c %s objects", line, p.phase, spinner[tick%len(spinner)], thousandsOf(p.count)), width)
 	}

@@ -125,6 +125,9 @@ func (b *bars) Said(repository, text string) {
 func (r *running) hear(text string) {
 	line := firstLine(text, 200)
 	if p := parseGitProgress(line); p.phase != "" {
+		if p.phase == "compressing" && p.done { // the pack comes now; the engine in this process does not count it
+			p = gitProgress{phase: "receiving", percent: -1}
+		}
 		r.progress, r.said = p, ""
 	} else if line != "" && r.progress.phase == "" {
 		r.said = line

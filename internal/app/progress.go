@@ -102,8 +102,10 @@ func (l *lines) atWork() string {
 	switch p := l.running[names[0]].progress; {
 	case p.phase != "" && p.percent >= 0:
 		line += strings.TrimRight(fmt.Sprintf(", %s %d%% %s", p.phase, p.percent, p.rate), " ")
-	case p.phase != "":
+	case p.count != "":
 		line += fmt.Sprintf(", %s %s objects", p.phase, thousandsOf(p.count))
+	case p.phase != "":
+		line += ", " + p.phase
 	}
 	if len(names) > 1 {
 		line += fmt.Sprintf(", and at %d more", len(names)-1)

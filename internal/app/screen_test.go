@@ -99,6 +99,7 @@ func TestBars(t *testing.T) {
 		}
 		b.Said("a:PRJ/r0", "Receiving objects:  50% (5/10), 1.20 MiB | 2.40 MiB/s\r")
 		b.Said("a:PRJ/r1", "This server moves\non Sunday")
+		b.Said("a:PRJ/r4", "remote: Compressing objects: 100% (7/7), done.")
 		b.Said("a:PRJ/nobody", "Receiving objects:  50% (5/10)")
 		next()
 		lines := strings.Split(terminal.Text(), "\n")
@@ -113,7 +114,7 @@ func TestBars(t *testing.T) {
 		time.Sleep(time.Minute)
 		next()
 		lines = strings.Split(terminal.Text(), "\n")
-		if len(lines) != 5 || lines[0] != "a warning" || !strings.Contains(lines[1], "a:PRJ/r2") || !strings.Contains(lines[4], "3 of 10, 1 failed, 2.00 KiB received, about 2m21s left") {
+		if len(lines) != 5 || lines[0] != "a warning" || !strings.Contains(lines[1], "a:PRJ/r2") || !strings.Contains(lines[3], "a:PRJ/r4                   receiving   ") || !strings.Contains(lines[4], "3 of 10, 1 failed, 2.00 KiB received, about 2m21s left") {
 			t.Errorf("later:\n%s", strings.Join(lines, "\n"))
 		}
 		b.close()
@@ -140,9 +141,11 @@ func TestPlainLines(t *testing.T) {
 		l.Said("b:PRJ/large", "Receiving objects:  42% (420/1000), 1.20 MiB | 2.40 MiB/s")
 		took(quietTime)
 		l.Started("b:PRJ/next")
+		l.Said("b:PRJ/next", "Compressing objects: 100% (7/7), done.")
 		l.Said("b:PRJ/large", "Checking connectivity: 12345")
 		took(quietTime)
 		l.Finished("b:PRJ/large", syncer.FetchResult{Changed: true, Duration: 80 * time.Second}, "")
+		took(quietTime)
 		l.Finished("b:PRJ/next", syncer.FetchResult{}, "it broke")
 		took(quietTime)
 		l.close()
@@ -152,6 +155,7 @@ func TestPlainLines(t *testing.T) {
 [1/4] still at b:PRJ/large for 50s, receiving 42% 1.20 MiB | 2.40 MiB/s
 [1/4] still at b:PRJ/large for 1m20s, checking 12,345 objects, and at 1 more
 [2/4] b:PRJ/large: updated in 1m20s
+[2/4] still at b:PRJ/next for 1m0s, receiving
 [3/4] b:PRJ/next: failed: it broke
 [3/4] waiting
 `
