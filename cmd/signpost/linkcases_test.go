@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -275,7 +276,6 @@ func control(ready bitbuckettest.Ready, method, what, body string) (*http.Respon
 		return nil, "", err
 	}
 	defer func() { _ = response.Body.Close() }()
-	var text strings.Builder
-	_, err = fmt.Fprint(&text, response.Status)
-	return response, text.String(), err
+	text, err := io.ReadAll(response.Body)
+	return response, response.Status + "\n" + string(text), err
 }

@@ -220,11 +220,18 @@ type connectionJSON struct {
 	Pattern         string              `json:"repositoryPathPattern,omitempty"`
 	Exclude         []map[string]string `json:"exclude,omitempty"`
 	ExcludePersonal bool                `json:"excludePersonalRepositories,omitempty"`
+	Webhooks        *webhooksJSON       `json:"webhooks,omitempty"`
+}
+
+type webhooksJSON struct {
+	Secret string `json:"secret"`
 }
 
 type configJSON struct {
-	PrimaryURL      string           `json:"primaryURL"`
-	BitbucketServer []connectionJSON `json:"bitbucketServer"`
+	ExternalURL           string           `json:"externalURL,omitempty"`
+	DisableAutoGitUpdates bool             `json:"disableAutoGitUpdates,omitempty"`
+	PrimaryURL            string           `json:"primaryURL"`
+	BitbucketServer       []connectionJSON `json:"bitbucketServer"`
 }
 
 func writeConfig(path string, config configJSON) error {
