@@ -56,6 +56,7 @@ func (c *connections) prepare(ctx context.Context, next *siteconfig.Config) (app
 			Password:        settings.Password,
 			Refused:         recalled[settings.Name],
 			OnRefusal:       func(r syncer.Refusal) { c.refusals.remember(&settings, r) },
+			WebhookSecret:   settings.WebhookSecret,
 			CertificatePEM:  settings.CertificatePEM,
 			RequestsPerHour: settings.RequestsPerHour,
 			UserAgent:       c.userAgent,
@@ -96,7 +97,7 @@ func (c *connections) forgive() {
 // sameClient tells whether a client made for a serves b as well.
 func sameClient(a, b *siteconfig.Connection) bool {
 	return a.BaseURL() == b.BaseURL() && a.Token == b.Token && a.Username == b.Username && a.Password == b.Password &&
-		a.CertificatePEM == b.CertificatePEM && a.RequestsPerHour == b.RequestsPerHour
+		a.WebhookSecret == b.WebhookSecret && a.CertificatePEM == b.CertificatePEM && a.RequestsPerHour == b.RequestsPerHour
 }
 
 func (c *connections) client(name string) (*rest.Client, error) {

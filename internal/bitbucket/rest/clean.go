@@ -19,7 +19,7 @@ type cleaner struct{ secrets *strings.Replacer }
 
 func newCleaner(o Options) cleaner {
 	var forms []string
-	for _, secret := range []string{o.Token.Reveal(), o.Password.Reveal()} {
+	for _, secret := range []string{o.Token.Reveal(), o.Password.Reveal(), o.WebhookSecret.Reveal()} {
 		if secret == "" {
 			continue
 		}

@@ -33,6 +33,9 @@ type Options struct {
 	// else hears of it. It is called from any goroutine; may be nil.
 	OnRefusal func(syncer.Refusal)
 
+	// WebhookSecret is what webhooks are configured with: no error holds it.
+	WebhookSecret siteconfig.Secret
+
 	CertificatePEM  string // certificates that are trusted beside the system's; "" for none
 	RequestsPerHour int    // REST and git over HTTP together, with bursts of 500; 0: no limit
 	UserAgent       string // "signpost" if empty

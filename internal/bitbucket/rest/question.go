@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -25,19 +26,26 @@ const (
 	maxRedirects = 3
 )
 
-// question is one GET of the REST API.
+// question is one request to the REST API, a GET unless it says otherwise.
 type question struct {
 	op        string // what it asks for, in logs and metrics
+	method    string // "" for GET. A POST that may have been heard is not sent again
+	body      []byte // JSON; nil for none
 	path      string // below the API's root, escaped
 	query     url.Values
 	anonymous bool // without the credential
 	probe     bool // asks whether the credential holds
-	// decode reads the body of a 200. An error that it returns is final unless it is a
+	// decode reads the body of a 200, or of the 201 to a POST. An error that it returns is final unless it is a
 	// broken document: that was cut off, and is asked for again.
 	decode func(body []byte) error
 }
 
-// answer is what a question got that succeeded: 200 after decode, or 204.
+// succeeded tells whether a status is that of an answer to decode.
+func (q *question) succeeded(status int) bool {
+	return status == http.StatusOK || status == http.StatusCreated && q.method == http.MethodPost
+}
+
+// answer is what a question got that succeeded: 200 or 201 after decode, or 204.
 type answer struct {
 	status  int
 	account string // as X-AUSERNAME tells it; "" when anonymous
@@ -69,7 +77,7 @@ func (c *Client) ask(ctx context.Context, q question) (answer, error) {
 		target = t.location.String()
 	}
 	return answer{}, &answerError{
-		text: notBitbucketText(c.cleaner.clean("GET "+apiPath+q.path) + " is redirected in circles. " + adviceURL),
+		text: notBitbucketText(c.cleaner.clean(cmp.Or(q.method, http.MethodGet)+" "+apiPath+q.path) + " is redirected in circles. " + adviceURL),
 		is:   []error{bitbucket.ErrNotBitbucket},
 	}
 }
@@ -121,9 +129,17 @@ type try struct {
 // run sends the request to target until it is answered, or not worth another attempt.
 func (t *try) run(ctx context.Context, target string) error {
 	c := t.client
-	r, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	var body any // not a nil slice, which would be an empty body
+	if t.question.body != nil {
+		body = t.question.body
+	}
+	r, err := retryablehttp.NewRequestWithContext(ctx, cmp.Or(t.question.method, http.MethodGet), target, body)
 	if err != nil {
 		return c.describe(ctx, t.what(), err)
+	}
+	if t.question.method != "" {
+		r.Header.Set("X-Atlassian-Token", "no-check") // Bitbucket takes what is no GET for a forged form without it
+		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", c.opts.UserAgent)
@@ -161,7 +177,9 @@ func (t *try) run(ctx context.Context, target string) error {
 }
 
 // what names the question in errors. Its query is left out: it says little, and is long.
-func (t *try) what() string { return t.client.cleaner.clean("GET " + apiPath + t.question.path) }
+func (t *try) what() string {
+	return t.client.cleaner.clean(cmp.Or(t.question.method, http.MethodGet) + " " + apiPath + t.question.path)
+}
 
 // segments escapes and joins the segments of a path. A slash within one has no place in
 // any address of Bitbucket, and "%2F" is refused by Tomcat: such a thing is not there.

@@ -32,11 +32,11 @@ func (t *try) read(resp *http.Response) error {
 		return t.redirect(resp)
 	}
 	limit := t.client.maxBody
-	if resp.StatusCode != http.StatusOK {
+	if !t.question.succeeded(resp.StatusCode) {
 		limit = maxErrorBytes
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if resp.StatusCode != http.StatusOK {
+	if !t.question.succeeded(resp.StatusCode) {
 		return t.refusal(resp, body) // a part of an error says enough
 	}
 	switch {

@@ -21,6 +21,8 @@ func (t *try) retry(ctx context.Context, resp *http.Response, err error) (bool, 
 		return false, ctx.Err()
 	}
 	switch {
+	case t.question.method == http.MethodPost && (err != nil || resp.StatusCode != http.StatusTooManyRequests):
+		return false, nil // it may have been heard
 	case err != nil && !worthAnother(err):
 		return false, nil
 	case err == nil && !isTemporary(resp.StatusCode):
