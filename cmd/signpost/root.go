@@ -60,6 +60,7 @@ part of the API; it is never a flag, because arguments can be read by other user
 		newSyncCommand(s),
 		newResolveCommand(s),
 		newConfigCommand(s),
+		newWebhooksCommand(s),
 		newVersionCommand(),
 	)
 	refuseUnknownShells(root)

@@ -20,6 +20,7 @@ import (
 //	                               and $BITBUCKET_TOKEN
 //	bitbucket fault JSON           something goes wrong from now on (bitbuckettest.Fault)
 //	bitbucket mend                 nothing goes wrong any more
+//	bitbucket control WHAT JSON    a command of the double's (bitbuckettest, control)
 //	serve start [FLAG…]            starts signpost serve and sets $SERVER
 //	serve stop                     sends SIGTERM; the exit code must be 0
 //	http METHOD PATH STATUS [FILE] asks the server as an administrator, with the file as the body; the answer,
@@ -72,7 +73,7 @@ func environment(ts *testscript.TestScript) []string {
 
 func (s *script) bitbucket(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: bitbucket start VERSION FILE | fault JSON | mend")
+		ts.Fatalf("usage: bitbucket start VERSION FILE | fault JSON | mend | control WHAT JSON")
 	}
 	switch args[0] {
 	case "start":
@@ -96,6 +97,8 @@ func (s *script) bitbucket(ts *testscript.TestScript, neg bool, args []string) {
 		}))
 	case "fault":
 		ts.Check(s.control(http.MethodPost, "fault", args[1]))
+	case "control":
+		ts.Check(s.control(http.MethodPost, args[1], args[2]))
 	case "mend":
 		ts.Check(s.control(http.MethodDelete, "fault", ""))
 	default:
