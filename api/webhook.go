@@ -90,8 +90,14 @@ func (s *Server) readDelivery(w http.ResponseWriter, r *http.Request) ([]byte, e
 	}
 	defer leave()
 	// Not all writers have deadlines; then the server's own counts.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readDelivery))
-	return readBody(w, r, maxDelivery)
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(readDelivery))
+	body, err := readBody(w, r, maxDelivery)
+	if err == nil {
+		// A deadline that ends while the job is stored would end the request with it.
+		_ = connection.SetReadDeadline(time.Time{})
+	}
+	return body, err
 }
 
 // noWebhooks is the Webhooks of those who want none.

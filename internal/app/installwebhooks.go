@@ -174,7 +174,7 @@ func (c *connectionInstall) installProject(ctx context.Context, key string, of [
 			return
 		}
 		what, why, err := c.install(ctx, rest.WebhookOwner(r.Address))
-		c.noteResult(r.Address.String(), what, why, err)
+		c.noteResult(r.String(), what, why, err)
 	}
 }
 

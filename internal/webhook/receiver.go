@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -91,8 +92,9 @@ type Receiver struct {
 
 // receiving is what a connection's deliveries need.
 type receiving struct {
-	secret siteconfig.Secret
-	last   *ring
+	secret    siteconfig.Secret
+	last      *ring // of those that were signed
+	strangers *ring // of the others
 }
 
 // New returns a Receiver without connections; SetConfig gives it some.
@@ -127,9 +129,9 @@ func (r *Receiver) SetConfig(config *siteconfig.Config) {
 	after := make(map[string]*receiving, len(config.Connections))
 	for i := range config.Connections {
 		c := &config.Connections[i]
-		now := &receiving{secret: c.WebhookSecret, last: new(ring)}
+		now := &receiving{secret: c.WebhookSecret, last: &ring{size: keptDeliveries}, strangers: &ring{size: keptStrangers}}
 		if old := before[c.Name]; old != nil {
-			now.last = old.last
+			now.last, now.strangers = old.last, old.strangers
 		}
 		after[c.Name] = now
 	}
@@ -139,14 +141,17 @@ func (r *Receiver) SetConfig(config *siteconfig.Config) {
 // Collectors returns the metrics, to be registered once.
 func (r *Receiver) Collectors() []prometheus.Collector { return []prometheus.Collector{r.deliveries} }
 
-// Recent returns the last deliveries of a connection, the newest first, at most 100. They are
-// kept in memory only.
+// Recent returns the last deliveries of a connection, the newest first: at most 100, and beside
+// them 20 that were not signed. They are kept in memory only.
 func (r *Receiver) Recent(connection string) []Received {
 	c := (*r.current.Load())[connection]
 	if c == nil {
 		return nil
 	}
-	return c.last.list()
+	all := append(c.last.list(), c.strangers.list()...)
+	slices.Reverse(all)
+	slices.SortStableFunc(all, func(a, b Received) int { return b.Time.Compare(a.Time) })
+	return all
 }
 
 // Header is what a delivery says beside its body.
@@ -286,7 +291,12 @@ func (r *Receiver) record(connection string, c *receiving, h Header, d Delivery,
 	if d.Repository.Address != (bitbucket.Address{}) {
 		received.Repository = bounded(d.Repository.Address.String())
 	}
-	c.last.add(received)
+	switch outcome {
+	case Refused, NotConfigured, Pinged:
+		c.strangers.add(received)
+	default:
+		c.last.add(received)
+	}
 }
 
 // bounded returns what a record can hold of a text that anybody can send.

@@ -24,8 +24,12 @@ const (
 	NotStored     Outcome = "not_stored"     // the database did not take the job
 )
 
-// keptDeliveries is how many deliveries are remembered of each connection.
-const keptDeliveries = 100
+// keptDeliveries is how many deliveries are remembered of each connection, and keptStrangers how
+// many that were not signed: anybody can send those, and they must not displace the others.
+const (
+	keptDeliveries = 100
+	keptStrangers  = 20
+)
 
 // Received is a delivery that came, for administrators.
 type Received struct {
@@ -37,8 +41,10 @@ type Received struct {
 	Outcome    Outcome
 }
 
-// ring keeps the last deliveries of a connection. Safe for concurrent use; the zero value is ready.
+// ring keeps the last so many deliveries. Safe for concurrent use.
 type ring struct {
+	size int
+
 	mu   sync.Mutex
 	kept []Received
 	next int // where the next one goes, once all places are taken
@@ -47,19 +53,17 @@ type ring struct {
 func (r *ring) add(d Received) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.kept) < keptDeliveries {
+	if len(r.kept) < r.size {
 		r.kept = append(r.kept, d)
 		return
 	}
 	r.kept[r.next] = d
-	r.next = (r.next + 1) % keptDeliveries
+	r.next = (r.next + 1) % r.size
 }
 
-// list returns the deliveries, the last one first.
+// list returns the deliveries, the oldest first.
 func (r *ring) list() []Received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := slices.Concat(r.kept[r.next:], r.kept[:r.next])
-	slices.Reverse(all)
-	return all
+	return slices.Concat(r.kept[r.next:], r.kept[:r.next])
 }

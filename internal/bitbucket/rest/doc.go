@@ -6,6 +6,8 @@
 // goes wrong comes back wrapped around the sentinels of package bitbucket, in words for
 // administrators, and never holds a secret.
 //
+// The one thing that it changes in Bitbucket are webhooks, when somebody asks for that.
+//
 // # Care for the account
 //
 // Bitbucket locks an account after a few wrong passwords in a row, counted over REST and
