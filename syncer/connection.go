@@ -15,6 +15,7 @@ type connection struct {
 	selection    *Selection
 	selectionErr error // an exclude that cannot be read; then nothing is listed
 	credential   *credential
+	key          sshKey
 	changed      atomic.Bool // list it at the next sweep, due or not
 	unsettled    atomic.Bool // the index does not agree with the selection yet; see settle
 	moved        atomic.Bool // the records are of another server; see findMoved

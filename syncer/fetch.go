@@ -90,7 +90,7 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, o fetchOptions) (fetched, error) {
 	id := record.ID
 	// After the wait, so that those who waited while a credential was refused do not try it.
-	if err := conn.credential.blocked(); err != nil {
+	if err := s.admit(conn); err != nil {
 		return fetched{outcome: outcomePostponed, err: err, problem: inWords(err, conn.Connection)}, nil
 	}
 	if err := s.suspension(conn); err != nil {
@@ -154,13 +154,26 @@ func (s *Syncer) due(r Record) bool {
 	return isDue(r.Mirror, s.now())
 }
 
-// fetchMirror checks the credential and fetches under the fetch's own deadline.
+// fetchMirror checks the credential, unless git has a key of its own, and fetches under the fetch's own deadline.
 func (s *Syncer) fetchMirror(ctx context.Context, conn *connection, record Record, o fetchOptions) (FetchResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.FetchTimeout)
 	defer cancel()
 	address, err := cloneURL(conn.Connection, record.Repository)
 	if err != nil {
 		return FetchResult{}, err
+	}
+	request := FetchRequest{
+		Repo:          record.ID,
+		CloneURL:      address,
+		RefsDigest:    record.Mirror.RefsDigest,
+		DefaultBranch: record.Mirror.DefaultBranch,
+		Progress:      o.progress,
+	}
+	if conn.overSSH() {
+		request.SSH = &conn.GitSSH
+		result, err := s.opts.Mirrors.Fetch(ctx, request)
+		conn.key.note(err, s.now())
+		return result, err
 	}
 	host, err := s.opts.Hosts.CodeHost(conn.Name)
 	if err != nil {
@@ -170,26 +183,25 @@ func (s *Syncer) fetchMirror(ctx context.Context, conn *connection, record Recor
 	if _, err := conn.credential.check(ctx, host, false); err != nil {
 		return FetchResult{}, err
 	}
-	transport, authorize, err := s.opts.Remote(conn.Name)
-	if err != nil {
+	if request.Transport, request.Authorize, err = s.opts.Remote(conn.Name); err != nil {
 		return FetchResult{}, err
 	}
-	return s.opts.Mirrors.Fetch(ctx, FetchRequest{
-		Repo:          record.ID,
-		CloneURL:      address,
-		Transport:     transport,
-		Authorize:     authorize,
-		RefsDigest:    record.Mirror.RefsDigest,
-		DefaultBranch: record.Mirror.DefaultBranch,
-		Progress:      o.progress,
-	})
+	return s.opts.Mirrors.Fetch(ctx, request)
+}
+
+// admit returns why git may not log in now, nil when it may.
+func (s *Syncer) admit(conn *connection) error {
+	if conn.overSSH() {
+		return conn.key.admit(s.now())
+	}
+	return conn.credential.blocked()
 }
 
 // judgeFetch says how a fetch ended. When the credential turns out to be refused, the connection's other
 // fetches are postponed; an old Bitbucket also says 401 of a repository that the account may not read, and that
 // is the repository's own failure.
 func (s *Syncer) judgeFetch(ctx context.Context, conn *connection, result FetchResult, err error) fetched {
-	if errors.Is(err, bitbucket.ErrUnauthorized) && conn.credential.blocked() == nil { // git says so
+	if errors.Is(err, bitbucket.ErrUnauthorized) && !conn.overSSH() && conn.credential.blocked() == nil { // git says so
 		err = s.judgeRefusal(ctx, conn, err)
 	}
 	f := fetched{result: result, err: err, problem: inWords(err, conn.Connection)}

@@ -290,7 +290,7 @@ func TestCloneURL(t *testing.T) {
 		t.Parallel()
 		ssh := conn
 		ssh.GitURLType = "ssh"
-		if _, err := cloneURL(&ssh, repo(1, "PRJ/app")); !errors.Is(err, errSSH) {
+		if _, err := cloneURL(&ssh, repo(1, "PRJ/app")); !errors.Is(err, errNoSSH) {
 			t.Errorf("error %v", err)
 		}
 	})

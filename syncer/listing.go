@@ -81,7 +81,11 @@ func (s *Syncer) list(ctx context.Context, conn *connection, progress func(found
 	if err != nil {
 		return status, err
 	}
-	status.Error = strings.Join(append(l.problems(), collisions...), "\n")
+	problems := append(l.problems(), collisions...)
+	if err := conn.blocked(status.LastAttempt); err != nil && conn.overSSH() {
+		problems = append(problems, inWords(err, conn.Connection)) // REST, which lists, has another credential
+	}
+	status.Error = strings.Join(problems, "\n")
 	save, cancelSave := saveContext(ctx)
 	defer cancelSave()
 	if err := s.opts.Status.SaveConnectionStatus(save, status); err != nil {

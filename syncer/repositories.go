@@ -155,7 +155,7 @@ func (v *view) status(r Record) RepositoryStatus {
 		status.SourcegraphName = conn.Pattern.RepoName(conn.BaseURL().HostName(), r.Key, r.Slug)
 	}
 	if status.MirrorState == MirrorWaiting || status.MirrorState == MirrorBehind {
-		if err := conn.credential.blocked(); err != nil {
+		if err := conn.blocked(v.now); err != nil {
 			status.Mirror.Error = inWords(err, conn.Connection)
 		}
 	}

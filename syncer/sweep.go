@@ -92,7 +92,7 @@ func (s *Syncer) usable(due []Due) []Due {
 	open := make(map[string]bool, len(conns))
 	for _, conn := range conns {
 		_, suspended := s.suspended(conn)
-		open[conn.Name] = !suspended && conn.credential.blocked() == nil
+		open[conn.Name] = !suspended && conn.blocked(s.now()) == nil
 	}
 	return slices.DeleteFunc(due, func(d Due) bool { return !open[d.ID.Connection] })
 }

@@ -26,6 +26,9 @@ var advice = []struct {
 	{errReconfigured, "reconfigured", "nothing is removed, and the connection is listed anew"},
 	{bitbucket.ErrCaptcha, "captcha", "Bitbucket has locked the account until somebody logs in with it in a browser and solves the CAPTCHA"},
 	{bitbucket.ErrTokensUnsupported, "tokens_unsupported", "this Bitbucket is older than 5.5 and has no access tokens; use username and password"},
+	{bitbucket.ErrKeyRefused, "key_refused", "Bitbucket refused the SSH key; add its public key to the account that Signpost uses, or as an access key, or correct gitSSHCredential"},
+	{bitbucket.ErrUntrustedHost, "untrusted_host", "the SSH server is not one that gitSSHCredential.knownHosts vouches for; nothing was sent to it"},
+	{errNoSSH, "no_ssh", "SSH is switched off on that Bitbucket; have its administrator switch it on, or set gitURLType to \"http\""},
 	{bitbucket.ErrUnauthorized, "unauthorized", "Bitbucket refused the credential; check token, or username and password, of the connection"},
 	{bitbucket.ErrArchivedUnknown, "archived_unknown", "Bitbucket could not be asked for the label \"archived\"; the last answer stands, nothing is removed, and Signpost tries again by itself"},
 	{bitbucket.ErrForbidden, "forbidden", "the account may not read this; give it read permission, or leave it out of the selection"},
@@ -68,7 +71,7 @@ func errorKind(err error) string {
 // tidy makes foreign text fit for a status: one line, bounded, without the secrets of c.
 func tidy(text string, c *siteconfig.Connection) string {
 	if c != nil {
-		for _, secret := range []siteconfig.Secret{c.Token, c.Password} {
+		for _, secret := range []siteconfig.Secret{c.Token, c.Password, c.GitSSH.PrivateKey, c.GitSSH.Passphrase} {
 			// A short one would blank out ordinary words, and is no secret worth the name.
 			if v := secret.Reveal(); len(v) >= 4 {
 				text = strings.NewReplacer(v, "[redacted]", url.QueryEscape(v), "[redacted]", url.PathEscape(v), "[redacted]").Replace(text)

@@ -20,6 +20,9 @@ var (
 	// ErrUnauthorized means that Bitbucket refused the credential. Trying again can lock
 	// the account.
 	ErrUnauthorized = errors.New("credential refused by Bitbucket")
+	// ErrKeyRefused means that Bitbucket refused the SSH key. Such an error is ErrUnauthorized too, but
+	// says nothing of the credential of REST, and locks no account.
+	ErrKeyRefused = errors.New("SSH key refused by Bitbucket")
 	// ErrForbidden means that the account may not do this, or that a CAPTCHA is due
 	// (then the error is ErrCaptcha too).
 	ErrForbidden = errors.New("forbidden by Bitbucket")

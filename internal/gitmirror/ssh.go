@@ -415,7 +415,7 @@ func sshLoginError(address string, err error) *remoteError {
 	switch text := err.Error(); {
 	case strings.Contains(text, "unable to authenticate"):
 		return &remoteError{
-			kind: bitbucket.ErrUnauthorized,
+			kind: errors.Join(bitbucket.ErrKeyRefused, bitbucket.ErrUnauthorized),
 			text: "Bitbucket refused the SSH key; add its public key to the account that Signpost uses, or as an access key, or correct privateKey of gitSSHCredential",
 		}
 	case strings.Contains(text, "no common algorithm"):

@@ -29,9 +29,6 @@ func (c *checker) connection(n *node, before []Connection) (Connection, bool) {
 	}
 	if text, v := c.text(n, "gitURLType"); v != nil {
 		connection.GitURLType = text
-		if text == "ssh" {
-			c.warn(v, `is "ssh", which this version of Signpost does not support yet: nothing is fetched until it is "http", with the credentials of the API`)
-		}
 	}
 	c.selection(n, &connection)
 	c.credentials(n, &connection)

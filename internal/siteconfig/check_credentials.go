@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
+
+	"example.com/signpost/internal/bitbucket"
 )
 
 // credentials reads what the connection authenticates with.
@@ -63,6 +65,10 @@ func (c *checker) sshCredential(n *node, connection *Connection) {
 		credential.KnownHosts = text
 		c.knownHosts(known, text)
 	}
+	if strings.TrimSpace(credential.KnownHosts) == "" && connection.GitURLType == "ssh" && !c.bad[v.get("knownHosts")] {
+		c.warn(v, "has no knownHosts, and nothing is fetched over SSH until it has: add what `ssh-keyscan -p 7999 %s` prints, once the administrator of the Bitbucket has confirmed it",
+			sshHost(n))
+	}
 	key := c.value(v, "privateKey")
 	if key == nil {
 		return
@@ -74,6 +80,16 @@ func (c *checker) sshCredential(n *node, connection *Connection) {
 		return
 	}
 	c.privateKey(v, key, credential)
+}
+
+// sshHost returns the likely name of a connection's SSH server.
+func sshHost(n *node) string {
+	if v := n.get("url"); v != nil && v.isString() {
+		if base, err := bitbucket.ParseBaseURL(v.text()); err == nil {
+			return base.HostName()
+		}
+	}
+	return "HOST"
 }
 
 // privateKey checks the key and leaves it in PEM form.

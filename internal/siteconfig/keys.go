@@ -142,8 +142,8 @@ var connection = field{
 		},
 		{
 			name: "gitURLType", kind: "string", enum: []string{"http", "ssh"}, fallback: "http",
-			doc: "How git reaches the repositories: \"http\" uses the same credentials as the API. \"ssh\" needs gitSSHCredential, " +
-				"and is not supported by this version of Signpost yet: with it nothing is fetched.",
+			doc: "How git reaches the repositories: \"http\" uses the same credentials as the API. \"ssh\" needs gitSSHCredential " +
+				"with knownHosts, and no ssh program; the API keeps its own credentials.",
 		},
 		{
 			name: "gitSSHCredential", kind: "object",
@@ -161,7 +161,8 @@ var connection = field{
 				},
 				{
 					name: "knownHosts", kind: "string", fill: "the lines of known_hosts for this Bitbucket",
-					doc:      "The host keys of the Bitbucket, as lines of an OpenSSH known_hosts file.",
+					doc: "The host keys of the Bitbucket, as lines of an OpenSSH known_hosts file; without them nothing is fetched over SSH. " +
+						"`ssh-keyscan -p 7999 HOST` prints them: have the administrator of the Bitbucket confirm them.",
 					examples: []any{"[bitbucket.example.com]:7999 ssh-ed25519 AAAA…"},
 				},
 			},
