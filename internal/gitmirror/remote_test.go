@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/internal/siteconfig"
 )
 
 // pkt returns text as a pkt-line.
@@ -73,9 +74,7 @@ func TestFetchErrors(t *testing.T) {
 		{"a pack with nothing in it", "POST", answer(200, result, pkt("NAK\n")+pkt("\x01PACK\x00\x00\x00\x02\x00\x00\x00\x00\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e")+"0000"), []error{bitbucket.ErrUnavailable}, ""},
 		{"a failure in the middle", "POST", answer(200, result, pkt("NAK\n")+pkt("\x03upload-pack: not our ref")), []error{bitbucket.ErrUnavailable}, "not our ref"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		bothEngines(t, c.name, func(t *testing.T, f *fixture) {
 			f.origin.history()
 			f.fetch(t)
 			before := treeState(t, f.mirror())
@@ -109,6 +108,19 @@ func TestFetchErrors(t *testing.T) {
 			f.origin.setFault(nil)
 			f.fetch(t)
 			f.checkSame(t)
+		})
+	}
+}
+
+// bothEngines runs a test on each engine.
+func bothEngines(t *testing.T, name string, test func(t *testing.T, f *fixture)) {
+	t.Helper()
+	for _, engine := range []string{siteconfig.EngineGit, siteconfig.EngineGoGit} {
+		t.Run(name+", "+engine, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.Configure(Settings{Engine: engine})
+			test(t, f)
 		})
 	}
 }

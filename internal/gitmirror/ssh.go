@@ -159,7 +159,7 @@ func (r *sshRemote) connect(ctx context.Context) error {
 		},
 		ClientVersion: "SSH-2.0-Signpost",
 	}
-	_ = conn.SetDeadline(time.Now().Add(sshLoginTimeout)) // fails on closed connections alone
+	_ = conn.SetDeadline(time.Now().Add(min(sshLoginTimeout, firstByte*r.idle))) // fails on closed connections alone
 	c, channels, requests, err := ssh.NewClientConn(conn, r.address, config)
 	switch {
 	case hostKey != nil:
