@@ -48,14 +48,6 @@ func (e *remoteError) Unwrap() []error {
 // Callers find it through errors.As with an interface that has this method.
 func (e *remoteError) RetryAfter() time.Duration { return e.after }
 
-// damagedError means that the disk gave what a mirror should hold, and that it is not what was
-// written: an index without its end, a pack without its index.
-type damagedError struct{ cause error }
-
-func (e *damagedError) Error() string { return "the mirror is damaged: " + e.cause.Error() }
-
-func (e *damagedError) Unwrap() error { return e.cause }
-
 // statusError returns the error for an answer whose status is not 200. The start of its body
 // is looked at, and never repeated: error pages hold anything.
 func statusError(resp *http.Response, bodyStart string, authorized bool, now time.Time) *remoteError {

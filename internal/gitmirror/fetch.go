@@ -66,6 +66,7 @@ type fetch struct {
 	adv     *packp.AdvRefs // what Bitbucket listed last
 	have    *refTable      // what the mirror holds; nil when there is none
 	want    *refTable      // what it is to hold after adv
+	unsound *damagedError  // what is wrong with the mirror; nil when nothing is
 	cloned  bool           // the mirror is new
 	used    string         // the engine that received objects
 }
@@ -78,7 +79,8 @@ func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 	if err := f.list(ctx); err != nil {
 		return syncer.FetchResult{}, err
 	}
-	if !f.same() || f.request.RefsDigest != f.want.digest() {
+	f.unsound = f.damageOf()
+	if !f.same() || f.unsound != nil || f.request.RefsDigest != f.want.digest() {
 		if err := f.bring(ctx); err != nil {
 			return syncer.FetchResult{}, err
 		}
@@ -99,7 +101,9 @@ func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 }
 
 // same tells that the mirror held before the fetch what it is to hold.
-func (f *fetch) same() bool { return f.have != nil && f.have.digest() == f.want.digest() }
+func (f *fetch) same() bool {
+	return f.have != nil && (f.unsound == nil || !f.unsound.refs) && f.have.digest() == f.want.digest()
+}
 
 // readMirror returns what the mirror at dir holds, nil when there is no mirror or none that git would
 // accept as a repository.
@@ -141,10 +145,29 @@ func (f *fetch) list(ctx context.Context) (err error) {
 	return nil
 }
 
-// bring brings the objects that the mirror is to have, and then, unless they are the same already, the refs.
+// damageOf returns what is wrong with the mirror; nil when nothing is, or when it could not be looked for:
+// what follows meets the same disk.
+func (f *fetch) damageOf() *damagedError {
+	if f.have == nil {
+		return nil
+	}
+	err := f.examine(f.started)
+	damage, _ := errors.AsType[*damagedError](err)
+	if err != nil && damage == nil {
+		f.log.Warn("a mirror could not be checked", "repository", f.id, "err", err)
+	}
+	return damage
+}
+
+// bring brings the objects that the mirror is to have, and then, unless they are the same already, the refs. A
+// mirror whose objects are damaged is cloned anew.
 func (f *fetch) bring(ctx context.Context) error {
 	f.size = 0
 	if f.have == nil {
+		return f.clone(ctx)
+	}
+	if f.unsound != nil && !f.unsound.refs {
+		f.log.WarnContext(ctx, "the mirror is damaged and is cloned anew", "repository", f.id, "err", f.unsound.cause)
 		return f.clone(ctx)
 	}
 	if !f.same() && f.isCrowded() {
@@ -169,6 +192,9 @@ func (f *fetch) bring(ctx context.Context) error {
 	// From here on it takes milliseconds, and half of it would not do.
 	err = f.want.write(f.dir, f.tmp)
 	f.readers.renew(f.id)
+	if err == nil && f.unsound != nil {
+		f.healed()
+	}
 	return err
 }
 
@@ -272,17 +298,14 @@ func (f *fetch) clone(ctx context.Context) error {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
-	// What is there is damaged, or no repository: half of a folder that was being removed.
-	aside := dir + "-aside"
-	if err := os.Rename(f.dir, aside); err == nil {
-		defer func() { _ = os.RemoveAll(aside) }()
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	// What is there is damaged, or has many packs, or is no repository.
+	remove, err := f.swap(dir, f.tmp)
+	if err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
-	if err := os.Rename(dir, f.dir); err != nil {
-		return fmt.Errorf("put the mirror into its place: %w", err)
-	}
+	defer remove()
 	f.cloned = true
+	f.healed()
 	f.readers.renew(f.id)
 	if err := errors.Join(syncPath(parent), syncPath(f.root)); err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
@@ -317,6 +340,7 @@ func (f *fetch) update(ctx context.Context) error {
 	if err := stopped(ctx); err != nil {
 		return err
 	}
+	f.checked = 0 // what comes is looked at by the next fetch
 	if err := movePacks(dir, f.dir); err != nil {
 		return fmt.Errorf("put the objects into the mirror: %w", err)
 	}

@@ -66,6 +66,9 @@ type Options struct {
 	// Tmp is the folder where clones and packs are prepared, on the same filesystem as
 	// Root; it is made when absent. Required.
 	Tmp string
+	// Damaged is told of each mirror that is found to be damaged, once until it is mended; its next fetch
+	// clones it anew or writes its refs again. It is called from any goroutine and must not block. May be nil.
+	Damaged func(bitbucket.RepoID)
 	// Logger gets a line about refs that cannot be mirrored and leftovers that were swept. It discards if nil.
 	Logger *slog.Logger
 
@@ -93,15 +96,23 @@ type Mirrors struct {
 	tmp        string
 	idle       time.Duration
 	maxPacks   int
+	damaged    func(bitbucket.RepoID) // may be nil
 	log        *slog.Logger
 	readers    *readers
 	identities sshIdentities
+	started    time.Time // what is older in a mirror has no owner
+
+	life        context.Context // ends with Close
+	end         context.CancelFunc
+	background  sync.WaitGroup
+	inspections chan struct{} // holds one token while a mirror is read as a whole
 
 	mu          sync.Mutex
 	closed      bool
-	writers     map[bitbucket.RepoID]*writer
 	settings    Settings
 	findProgram func() (*gitProgram, error) // looks once
+	writers     map[bitbucket.RepoID]*writer
+	suspects    map[bitbucket.RepoID]bool // that are being looked at, or wait for it
 }
 
 // writer is the writing side of a mirror.
@@ -111,6 +122,7 @@ type writer struct {
 	lock chan struct{} // holds one token while somebody writes
 
 	size int64 // bytes on disk after the last fetch, 0 when unknown; guarded by lock
+	health
 }
 
 // New returns the mirrors below o.Root, with the zero Settings. It makes the folders and removes from o.Tmp
@@ -122,14 +134,20 @@ func New(o Options) (*Mirrors, error) {
 	m := &Mirrors{
 		idle:     cmp.Or(o.IdleTimeout, 2*time.Minute),
 		maxPacks: cmp.Or(o.MaxPacks, 500),
+		damaged:  o.Damaged,
 		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		started:  time.Now(),
 		writers:  make(map[bitbucket.RepoID]*writer),
+		suspects: make(map[bitbucket.RepoID]bool),
+
+		inspections: make(chan struct{}, 1),
 		readers: newReaders(
 			cmp.Or(o.OpenRepositories, 64),
 			cmp.Or(o.HandlesPerRepository, 2),
 			cmp.Or(o.ReaderMemory, 256<<20),
 		),
 	}
+	m.life, m.end = context.WithCancel(context.Background())
 	var err error
 	if m.root, err = makeFolder(o.Root); err != nil {
 		return nil, err
@@ -147,11 +165,14 @@ func New(o Options) (*Mirrors, error) {
 	return m, nil
 }
 
-// Close closes what readers kept open. Calls that run finish; later ones get ErrClosed.
+// Close closes what readers kept open and ends what runs in the background. Calls that run finish; later
+// ones get ErrClosed.
 func (m *Mirrors) Close() error {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
+	m.end()
+	m.background.Wait()
 	m.readers.close()
 	return nil
 }
@@ -168,7 +189,8 @@ func makeFolder(path string) (string, error) {
 	return abs, nil
 }
 
-// sweepTmp removes what a process that was killed left in Tmp. What others put there stays.
+// sweepTmp removes what a process that was killed left in Tmp, but for a mirror that stood aside without
+// another in its place. What others put there stays.
 func (m *Mirrors) sweepTmp() error {
 	entries, err := os.ReadDir(m.tmp)
 	if err != nil {
@@ -177,6 +199,13 @@ func (m *Mirrors) sweepTmp() error {
 	swept := 0
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), tmpPrefix) {
+			continue
+		}
+		back, err := m.putBack(e.Name())
+		if err != nil {
+			return fmt.Errorf("gitmirror: put a mirror back into its place: %w", err)
+		}
+		if back {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(m.tmp, e.Name())); err != nil {
@@ -221,24 +250,30 @@ func (m *Mirrors) folder(id bitbucket.RepoID) (string, error) {
 	return filepath.Join(m.root, c, strconv.FormatInt(id.Number, 10)+".git"), nil
 }
 
-// lockWriter waits until nobody else writes the mirror, or ctx ends. The caller unlocks.
-func (m *Mirrors) lockWriter(ctx context.Context, id bitbucket.RepoID) (w *writer, unlock func(), err error) {
+// writer returns the writing side of a mirror, which may not be there yet.
+func (m *Mirrors) writer(id bitbucket.RepoID) (*writer, error) {
 	dir, err := m.folder(id)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.closed {
-		m.mu.Unlock()
-		return nil, nil, ErrClosed
+		return nil, ErrClosed
 	}
-	w = m.writers[id]
+	w := m.writers[id]
 	if w == nil {
 		w = &writer{id: id, dir: dir, lock: make(chan struct{}, 1)}
 		m.writers[id] = w
 	}
-	m.mu.Unlock()
+	return w, nil
+}
 
+// lockWriter waits until nobody else writes the mirror, or ctx ends. The caller unlocks.
+func (m *Mirrors) lockWriter(ctx context.Context, id bitbucket.RepoID) (w *writer, unlock func(), err error) {
+	if w, err = m.writer(id); err != nil {
+		return nil, nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}

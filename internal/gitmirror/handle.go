@@ -162,12 +162,18 @@ func (h *handle) pathKind(commit plumbing.Hash, path string) (bitbucket.PathKind
 	if err != nil {
 		return 0, err
 	}
+	parent := commit
 	for path != "" {
 		var name, mode string
 		name, path, _ = strings.Cut(path, "/")
+		in := tree
 		if mode, tree, err = h.entry(tree, name); err != nil {
+			if errors.Is(err, plumbing.ErrObjectNotFound) {
+				err = &missingError{parent: parent, hash: in}
+			}
 			return 0, err
 		}
+		parent = in
 		switch {
 		case mode == modeTree:
 		case path != "":

@@ -1,6 +1,7 @@
 package gitmirror
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -67,50 +68,157 @@ func hashesWithPrefix(dir, prefix string) ([]plumbing.Hash, error) {
 	return hashes, nil
 }
 
-// searchIndex adds to found what a pack index has with prefix. The format is version 2 of
-// git's (gitformat-pack): 8 bytes of header, 256 counts by first byte, then the sorted hashes.
-func searchIndex(path, prefix string, found map[plumbing.Hash]bool) error {
-	const header, fanout, width = 8, 4 * 256, 20
-	f, err := os.Open(path)
+// searchIndex adds to found what a pack index has with prefix.
+func searchIndex(path, prefix string, found map[plumbing.Hash]bool) (err error) {
+	index, err := openPackIndex(path)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	var start [header + fanout]byte
-	if _, err := f.ReadAt(start[:], 0); err != nil {
-		return err
-	}
-	if string(start[:header]) != "\xfftOc\x00\x00\x00\x02" {
-		return errors.New("not a pack index of version 2")
-	}
-	count := func(first int) int {
-		if first < 0 {
-			return 0
-		}
-		return int(binary.BigEndian.Uint32(start[header+4*first:]))
-	}
+	defer func() { err = errors.Join(err, index.Close()) }()
 	var first [1]byte
 	if _, err := hex.Decode(first[:], []byte(prefix[:2])); err != nil {
 		return err
 	}
-	low, high := count(int(first[0])-1), count(int(first[0]))
+	low, high := index.bounds(first[0])
 
 	var hash plumbing.Hash
-	var text [2 * width]byte
+	var text [2 * hashWidth]byte
 	var readErr error
 	at := func(i int) string {
-		if _, err := f.ReadAt(hash[:], int64(header+fanout+width*i)); err != nil {
+		if _, err := index.ReadAt(hash[:], indexNames+int64(hashWidth*i)); err != nil {
 			readErr = err
 		}
 		hex.Encode(text[:], hash[:])
 		return string(text[:len(prefix)])
-	}
-	if high < low {
-		return errors.New("damaged")
 	}
 	i := low + sort.Search(high-low, func(n int) bool { return at(low+n) >= prefix })
 	for ; i < high && readErr == nil && len(found) < maxPrefixMatches && at(i) == prefix; i++ {
 		found[hash] = true
 	}
 	return readErr
+}
+
+// missingFrom returns those of hashes, which are in order, that a pack index lacks.
+func missingFrom(path string, hashes []plumbing.Hash) (missing []plumbing.Hash, err error) {
+	index, err := openPackIndex(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, index.Close()) }()
+	var names []byte
+	for len(hashes) > 0 {
+		first := hashes[0][0]
+		n := sort.Search(len(hashes), func(i int) bool { return hashes[i][0] > first })
+		if names, err = index.names(first, names); err != nil {
+			return nil, err
+		}
+		for _, h := range hashes[:n] {
+			count := len(names) / hashWidth
+			at := sort.Search(count, func(i int) bool { return bytes.Compare(names[hashWidth*i:hashWidth*(i+1)], h[:]) >= 0 })
+			if at == count || !bytes.Equal(names[hashWidth*at:hashWidth*(at+1)], h[:]) {
+				missing = append(missing, h)
+			}
+		}
+		hashes = hashes[n:]
+	}
+	return missing, nil
+}
+
+// The parts of a pack index of version 2 (gitformat-pack): 8 bytes of header, 256 counts by first byte, the
+// sorted hashes, for each object a checksum and an offset of 4 bytes, 8 bytes for each offset that does not
+// fit, and two hashes: the pack's and its own.
+const (
+	indexHeader = 8
+	indexNames  = indexHeader + 4*256
+	indexEnd    = 2 * hashWidth
+	indexObject = hashWidth + 4 + 4
+
+	hashWidth = 20
+)
+
+// packHeader is the length of what a pack begins with: PACK, its version and the number of its objects.
+const packHeader = 12
+
+// objectsOf returns the number of objects that the header of a pack tells; false when it is none.
+func objectsOf(header [packHeader]byte) (int, bool) {
+	version := binary.BigEndian.Uint32(header[4:])
+	return int(binary.BigEndian.Uint32(header[8:])), string(header[:4]) == "PACK" && (version == 2 || version == 3)
+}
+
+// packIndex is an index that was opened. Its header makes sense and its size is right.
+type packIndex struct {
+	*os.File
+	fanout [256]uint32
+	size   int64
+}
+
+// openPackIndex opens an index. A *damagedError when it is none, or not a whole one.
+func openPackIndex(path string) (*packIndex, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	index := &packIndex{File: f}
+	if err := index.readStart(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return index, nil
+}
+
+func (x *packIndex) readStart() error {
+	info, err := x.Stat()
+	if err != nil {
+		return err
+	}
+	x.size = info.Size()
+	name := filepath.Base(x.Name())
+	var start [indexNames]byte
+	if x.size < indexNames+indexEnd {
+		return damaged("%s has %d bytes", name, x.size)
+	}
+	if _, err := x.ReadAt(start[:], 0); err != nil {
+		return err
+	}
+	if string(start[:indexHeader]) != "\xfftOc\x00\x00\x00\x02" {
+		return damaged("%s is not a pack index of version 2", name)
+	}
+	for i := range x.fanout {
+		x.fanout[i] = binary.BigEndian.Uint32(start[indexHeader+4*i:])
+		if i > 0 && x.fanout[i] < x.fanout[i-1] {
+			return damaged("%s counts backwards", name)
+		}
+	}
+	large := x.size - indexNames - indexEnd - indexObject*int64(x.count())
+	if large < 0 || large%8 != 0 || large/8 > int64(x.count()) {
+		return damaged("%s has %d bytes, which is not right for %d objects", name, x.size, x.count())
+	}
+	return nil
+}
+
+func (x *packIndex) count() int { return int(x.fanout[255]) }
+
+// bounds returns where the objects lie whose hash begins with first.
+func (x *packIndex) bounds(first byte) (low, high int) {
+	if first > 0 {
+		low = int(x.fanout[first-1])
+	}
+	return low, int(x.fanout[first])
+}
+
+// names reads the hashes that begin with first, one after the other, into buf or a larger one.
+func (x *packIndex) names(first byte, buf []byte) ([]byte, error) {
+	low, high := x.bounds(first)
+	size := hashWidth * (high - low)
+	if cap(buf) < size {
+		buf = make([]byte, size)
+	}
+	buf = buf[:size]
+	_, err := x.ReadAt(buf, indexNames+int64(hashWidth*low))
+	return buf, err
+}
+
+// packSum returns the checksum of the pack that the index is of.
+func (x *packIndex) packSum() (sum plumbing.Hash, err error) {
+	_, err = x.ReadAt(sum[:], x.size-indexEnd)
+	return sum, err
 }

@@ -28,6 +28,7 @@ func (m *Mirrors) Remove(ctx context.Context, repo bitbucket.RepoID) error {
 		err = nil
 	}
 	w.size = 0
+	w.healed()
 	m.readers.renew(repo)
 	if err = errors.Join(err, os.RemoveAll(aside)); err != nil {
 		return fmt.Errorf("remove %s: %w", repo, err)

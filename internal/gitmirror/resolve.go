@@ -72,6 +72,7 @@ func (m *Mirrors) read(ctx context.Context, repo bitbucket.RepoID, fn func(*view
 	for attempt := 1; ; attempt++ {
 		v, err := m.readers.view(repo, dir)
 		if err != nil {
+			m.suspect(repo, err)
 			return err
 		}
 		before := v.memory.Load()
@@ -79,7 +80,11 @@ func (m *Mirrors) read(ctx context.Context, repo bitbucket.RepoID, fn func(*view
 		if v.memory.Load() != before {
 			m.readers.grown()
 		}
-		if err == nil || attempt > 1 || ctx.Err() != nil || !worthRetry(v, err) {
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if attempt > 1 || !worthRetry(v, err) {
+			m.suspect(repo, err)
 			return err
 		}
 		m.readers.forget(v)

@@ -156,7 +156,11 @@ func (v *view) lookup(h *handle, rev string) (plumbing.Hash, error) {
 		return commit, err
 	}
 	if named, ok := v.named(rev); ok {
-		return h.peel(named)
+		commit, err := h.peel(named)
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			err = fmt.Errorf("%w: %w", err, &missingError{hash: named})
+		}
+		return commit, err
 	}
 	if !hexadecimal || len(rev) < minShortHash || len(rev) > 40 {
 		return plumbing.ZeroHash, resolver.ErrRefNotFound

@@ -1,0 +1,92 @@
+package gitmirror
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// sweepMirror removes from the mirror at dir what a killed process left: locks, packs that were being
+// written, marks that a pack is to be kept, and what belongs to a pack that is not there. Nobody else
+// writes the mirror, so what is older than this process has no owner any more; a file from the future is of
+// a clock that went wrong. The caller holds the writer's lock.
+func sweepMirror(dir string, started, now time.Time) (swept int, err error) {
+	remove := func(path string, d fs.DirEntry) error {
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if at := info.ModTime(); !at.Before(started) && !at.After(now) {
+			return nil
+		}
+		swept++
+		return os.Remove(path)
+	}
+	sweep := func(folder string, stale func(name string) bool) error {
+		entries, err := os.ReadDir(folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if !e.IsDir() && stale(e.Name()) {
+				if err := remove(filepath.Join(folder, e.Name()), e); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := sweep(dir, isLock); err != nil {
+		return swept, err
+	}
+	err = filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil || d.IsDir() || !isLock(d.Name()): // no ref may end in .lock
+			return err
+		}
+		return remove(path, d)
+	})
+	if err != nil {
+		return swept, err
+	}
+	packs := filepath.Join(dir, "objects", "pack")
+	err = sweep(packs, func(name string) bool {
+		if isLock(name) || strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, ".tmp-") || strings.HasSuffix(name, ".keep") {
+			return true
+		}
+		return isOrphan(packs, name)
+	})
+	return swept, err
+}
+
+// isLock tells whether git would wait for a file of that name to go, or give up.
+func isLock(name string) bool {
+	return strings.HasSuffix(name, ".lock") || name == "gc.pid" || name == packedRefsFile+".new"
+}
+
+// isOrphan tells whether a file belongs to a pack that is not there: an index goes into a mirror before its
+// pack, and leaves it after.
+func isOrphan(packs, name string) bool {
+	ext := filepath.Ext(name)
+	switch ext {
+	case ".idx", ".rev", ".bitmap", ".mtimes":
+	default:
+		return false
+	}
+	if !strings.HasPrefix(name, "pack-") {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(packs, strings.TrimSuffix(name, ext)+".pack"))
+	return errors.Is(err, fs.ErrNotExist)
+}
