@@ -52,7 +52,7 @@ type Mirrors interface {
 	// Fetch clones the repository if it is not there yet, and otherwise brings its
 	// branches, tags and HEAD up to date. After an error the mirror has the refs that it had.
 	// Errors wrap the sentinels of package bitbucket where one fits.
-	// ErrNoSpace when the disk is too full for a clone to begin.
+	// ErrNoSpace when the disk is too full for a clone to begin, ErrTooLarge when it would never fit the memory.
 	Fetch(ctx context.Context, request FetchRequest) (FetchResult, error)
 	// Remove removes the mirror, after the fetch that writes it. Readers that are at work finish or get an
 	// error. A mirror that is not there is no error.
@@ -61,6 +61,9 @@ type Mirrors interface {
 
 // ErrNoSpace means that less of the disk is free than the site configuration keeps free, or nothing.
 var ErrNoSpace = errors.New("the disk of the mirrors is too full")
+
+// ErrTooLarge means that a repository takes more memory than the site configuration allows.
+var ErrTooLarge = errors.New("the repository is too large for the memory budget")
 
 // FetchRequest says what to fetch, and how.
 type FetchRequest struct {

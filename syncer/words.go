@@ -35,6 +35,7 @@ var advice = []struct {
 	{bitbucket.ErrNotBitbucket, "not_bitbucket", "what answers is no Bitbucket Server; check url, and that no login page or proxy stands before it"},
 	{bitbucket.ErrRateLimited, "rate_limited", "Bitbucket asks for fewer requests; lower rateLimit.requestsPerHour, or have the account exempted"},
 	{ErrNoSpace, "no_space", "the disk of the mirrors is too full; make room, or lower minFreeDiskPercent; nothing that is mirrored is lost, and Signpost goes on by itself"},
+	{ErrTooLarge, "too_large", "the repository needs more memory than memoryBudgetMiB allows; nothing that is mirrored is lost"},
 	{context.DeadlineExceeded, "timeout", "it took longer than allowed"},
 	{bitbucket.ErrUnavailable, "unavailable", "Bitbucket does not answer as it should; Signpost tries again by itself"},
 	{bitbucket.ErrNotFound, "not_found", "it does not exist on Bitbucket, or the account may not see it"},

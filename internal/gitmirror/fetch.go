@@ -49,7 +49,7 @@ func (m *Mirrors) Fetch(ctx context.Context, request syncer.FetchRequest) (synce
 	defer f.remote.close()
 	result, err := f.run(ctx)
 	if err != nil {
-		return syncer.FetchResult{}, fmt.Errorf("fetch %s: %w", request.Repo, err)
+		return syncer.FetchResult{}, fmt.Errorf("fetch %s: %w", request.Repo, m.explainDisk(err))
 	}
 	result.Received, result.Engine = f.remote.received(), f.used
 	result.Duration = time.Since(start)
@@ -84,6 +84,9 @@ func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 		if err := f.bring(ctx); err != nil {
 			return syncer.FetchResult{}, err
 		}
+	}
+	if f.used != "" && !f.cloned {
+		f.repack(ctx)
 	}
 	result := syncer.FetchResult{
 		Changed:       !f.same(),
@@ -275,6 +278,9 @@ func (f *fetch) missing(into stage, mirror *filesystem.Storage) ([]plumbing.Hash
 
 // clone makes the mirror beside its place and renames it into that.
 func (f *fetch) clone(ctx context.Context) error {
+	if err := f.room(); err != nil {
+		return err
+	}
 	dir, err := f.stage()
 	defer func() { _ = os.RemoveAll(dir) }()
 	if err != nil {

@@ -79,6 +79,8 @@ type Options struct {
 	// MaxPacks is how many packs a mirror has at most before it is cloned anew, beside the old
 	// one; 500 if zero. With so many the first look after a fetch takes some tenths of a second.
 	MaxPacks int
+	// RepackPacks is how many packs a mirror has at least when the git program makes the small ones one; 20 if zero.
+	RepackPacks int
 	// OpenRepositories bounds how many repositories are kept open for readers; 64 if zero.
 	OpenRepositories int
 	// HandlesPerRepository bounds how many readers one repository has at once; 2 if zero. Further
@@ -96,6 +98,9 @@ type Mirrors struct {
 	tmp        string
 	idle       time.Duration
 	maxPacks   int
+	repackAt   int
+	space      func() (free, total uint64, err error)
+	memory     memory                 // of what fetches do
 	damaged    func(bitbucket.RepoID) // may be nil
 	log        *slog.Logger
 	readers    *readers
@@ -134,6 +139,7 @@ func New(o Options) (*Mirrors, error) {
 	m := &Mirrors{
 		idle:     cmp.Or(o.IdleTimeout, 2*time.Minute),
 		maxPacks: cmp.Or(o.MaxPacks, 500),
+		repackAt: cmp.Or(o.RepackPacks, 20),
 		damaged:  o.Damaged,
 		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		started:  time.Now(),
@@ -152,6 +158,7 @@ func New(o Options) (*Mirrors, error) {
 	if m.root, err = makeFolder(o.Root); err != nil {
 		return nil, err
 	}
+	m.space = func() (uint64, uint64, error) { return diskSpace(m.root) }
 	if m.tmp, err = makeFolder(o.Tmp); err != nil {
 		return nil, err
 	}

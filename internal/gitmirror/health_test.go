@@ -321,7 +321,10 @@ func TestASuspicionIsNoProof(t *testing.T) {
 		func() error { _, err := f.ResolveRef(t.Context(), f.id, "no-such-branch"); return err },
 		func() error { _, err := f.ResolveRef(t.Context(), f.id, fmt.Sprintf("%040x", 7)); return err },
 		func() error { _, err := f.PathKind(t.Context(), f.id, commit, "no/such/path"); return err },
-		func() error { _, err := f.PathKind(t.Context(), f.id, fmt.Sprintf("%040x", 7), "README.md"); return err },
+		func() error {
+			_, err := f.PathKind(t.Context(), f.id, fmt.Sprintf("%040x", 7), "README.md")
+			return err
+		},
 	} {
 		if err := ask(); !errors.Is(err, resolver.ErrRefNotFound) && !errors.Is(err, resolver.ErrPathNotFound) {
 			t.Errorf("error %v", err)

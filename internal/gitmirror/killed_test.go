@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -34,7 +35,8 @@ func TestMain(m *testing.M) {
 
 // child fetches one repository, once.
 func child(data, cloneURL string) error {
-	m, err := New(Options{Root: filepath.Join(data, "mirrors"), Tmp: filepath.Join(data, "tmp")})
+	repackAt, _ := strconv.Atoi(os.Getenv(childEnv + "_REPACK")) // 0: as usual
+	m, err := New(Options{Root: filepath.Join(data, "mirrors"), Tmp: filepath.Join(data, "tmp"), RepackPacks: repackAt})
 	if err != nil {
 		return err
 	}
@@ -43,7 +45,7 @@ func child(data, cloneURL string) error {
 }
 
 // startChild starts a process that fetches into the fixture's data folder.
-func (f *fixture) startChild(t *testing.T) *exec.Cmd {
+func (f *fixture) startChild(t *testing.T, env ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -52,6 +54,7 @@ func (f *fixture) startChild(t *testing.T) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(gitEnv(f.data), childEnv+"="+f.data, childEnv+"_URL="+f.origin.server.URL+originPath,
 		"GORACE=atexit_sleep_ms=0") // else the race detector lets it live for another second
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -105,11 +105,16 @@ func missingFrom(path string, hashes []plumbing.Hash) (missing []plumbing.Hash, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, index.Close()) }()
+	return index.missing(hashes)
+}
+
+// missing returns those of hashes, which are in order, that the index lacks.
+func (x *packIndex) missing(hashes []plumbing.Hash) (missing []plumbing.Hash, err error) {
 	var names []byte
 	for len(hashes) > 0 {
 		first := hashes[0][0]
 		n := sort.Search(len(hashes), func(i int) bool { return hashes[i][0] > first })
-		if names, err = index.names(first, names); err != nil {
+		if names, err = x.names(first, names); err != nil {
 			return nil, err
 		}
 		for _, h := range hashes[:n] {

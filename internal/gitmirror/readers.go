@@ -2,7 +2,9 @@ package gitmirror
 
 import (
 	"container/list"
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,6 +27,14 @@ type readers struct {
 	views       map[bitbucket.RepoID]*list.Element
 	recent      *list.List // of *view, the last one used in front
 	generations map[bitbucket.RepoID]uint64
+	uses        map[bitbucket.RepoID]*uses
+}
+
+// uses counts the reads of a repository that are at work.
+type uses struct {
+	n    int
+	gate chan struct{} // closed when reads may begin again; nil while they may
+	idle chan struct{} // closed when the last read has ended; nil unless somebody waits for that
 }
 
 func newReaders(maxViews, maxHandles int, maxMemory int64) *readers {
@@ -35,6 +45,7 @@ func newReaders(maxViews, maxHandles int, maxMemory int64) *readers {
 		views:       make(map[bitbucket.RepoID]*list.Element),
 		recent:      list.New(),
 		generations: make(map[bitbucket.RepoID]uint64),
+		uses:        make(map[bitbucket.RepoID]*uses),
 	}
 }
 
@@ -182,5 +193,83 @@ func (r *readers) close() {
 	r.closed = true
 	for r.recent.Len() > 0 {
 		r.remove(r.recent.Front())
+	}
+}
+
+// enter begins a read of a repository, for which it waits while packs are being removed. The caller calls leave at
+// the end.
+func (r *readers) enter(ctx context.Context, id bitbucket.RepoID) (leave func(), err error) {
+	r.mu.Lock()
+	for {
+		u := r.uses[id]
+		if u == nil {
+			u = &uses{}
+			r.uses[id] = u
+		}
+		if u.gate == nil {
+			u.n++
+			r.mu.Unlock()
+			return func() { r.leave(id, u) }, nil
+		}
+		gate := u.gate
+		r.mu.Unlock()
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for a repack of the mirror: %w", ctx.Err())
+		}
+		r.mu.Lock()
+	}
+}
+
+func (r *readers) leave(id bitbucket.RepoID, u *uses) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if u.n--; u.n > 0 {
+		return
+	}
+	if u.idle != nil {
+		close(u.idle)
+		u.idle = nil
+	}
+	if u.gate == nil {
+		delete(r.uses, id)
+	}
+}
+
+// alone calls fn while nobody reads the repository: reads that begin wait, those at work are waited for, at
+// most for so long. It tells whether fn was called. The caller holds the writer's lock.
+func (r *readers) alone(ctx context.Context, id bitbucket.RepoID, limit time.Duration, fn func()) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	r.mu.Lock()
+	u := r.uses[id]
+	if u == nil {
+		u = &uses{}
+		r.uses[id] = u
+	}
+	u.gate = make(chan struct{})
+	idle := make(chan struct{})
+	if u.n == 0 {
+		close(idle)
+	} else {
+		u.idle = idle
+	}
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		close(u.gate)
+		u.gate, u.idle = nil, nil
+		if u.n == 0 {
+			delete(r.uses, id)
+		}
+	}()
+	select {
+	case <-idle:
+		fn()
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

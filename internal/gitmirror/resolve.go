@@ -69,6 +69,11 @@ func (m *Mirrors) read(ctx context.Context, repo bitbucket.RepoID, fn func(*view
 	if err != nil {
 		return err
 	}
+	leave, err := m.readers.enter(ctx, repo)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	for attempt := 1; ; attempt++ {
 		v, err := m.readers.view(repo, dir)
 		if err != nil {

@@ -37,6 +37,7 @@ func (m *Mirrors) Configure(s Settings) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settings, m.findProgram = s, find
+	m.memory.setLimit(indexingShare(s.MemoryBudget))
 }
 
 // current returns the settings in effect, and the git program that they mean: nil for none, and then, unless they
