@@ -14,6 +14,9 @@ type caller struct {
 	token bool         // an access token was used, of whatever kind
 }
 
+// noCaller is who sends no credential.
+var noCaller caller
+
 func (c caller) anonymous() bool { return c.user == nil && c.scope == nil }
 
 // name is what X-AUSERNAME holds and clone links carried. For tokens without a user it is

@@ -52,6 +52,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	concurrent := s.concurrent.Add(1) - 1
 	defer func() {
 		s.concurrent.Add(-1)
+		s.running.count(c.kind, -1)
 		record.Kind, record.Status, record.Bytes = c.kind, c.w.status, c.w.written
 		record.Authenticated, record.User = !c.caller.anonymous(), c.caller.name()
 		s.requests.add(record)
@@ -60,6 +61,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	path, inside := strings.CutPrefix(r.URL.EscapedPath(), s.opts.ContextPath)
 	if !inside || path != "" && path[0] != '/' {
+		s.running.count(c.kind, 1)
 		c.tomcatError(http.StatusNotFound, "Not Found", "The requested resource is not available.")
 		return
 	}
@@ -70,6 +72,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/scm/"):
 		c.kind = KindGit
 	}
+	s.running.count(c.kind, 1)
 	if live := s.faults.find(c.kind, r.Method, path, r.URL.RawQuery); live != nil {
 		record.FaultIndex = live.index
 		fault := live.Fault
@@ -93,6 +96,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.query = r.URL.Query()
 	caller, err := s.authenticate(r, c.kind)
+	if c.has(EffectAnonymous) {
+		caller, err = noCaller, nil
+	}
 	c.caller = caller
 	c.headers(count, concurrent)
 	if err == nil && c.limited() {
@@ -228,7 +234,11 @@ type responseWriter struct {
 	held    []byte // the last byte, or none
 	limit   int    // bytes until cut is called; 0 for no limit, -1 for "not decided"
 	cut     func() // does not return
+	pause   func() // between the pieces of an answer that trickles; nil otherwise
 }
+
+// trickled is how much of an answer that trickles is sent at a time.
+const trickled = 8 << 10
 
 // WriteHeader sends the headers, once.
 func (w *responseWriter) WriteHeader(status int) {
@@ -239,6 +249,22 @@ func (w *responseWriter) WriteHeader(status int) {
 }
 
 func (w *responseWriter) Write(p []byte) (int, error) {
+	written := 0
+	for w.pause != nil && len(p) > trickled {
+		n, err := w.write(p[:trickled])
+		written += n
+		if err != nil {
+			return written, err
+		}
+		w.Flush()
+		w.pause()
+		p = p[trickled:]
+	}
+	n, err := w.write(p)
+	return written + n, err
+}
+
+func (w *responseWriter) write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}

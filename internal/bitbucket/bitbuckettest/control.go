@@ -19,6 +19,7 @@ import (
 //	DELETE /control/fault           removes all faults
 //	GET    /control/requests        the last requests
 //	DELETE /control/requests        forgets them
+//	GET    /control/running         how many requests of each kind are being answered
 //	POST   /control/push            {"repository", "history"}; answers the hashes
 //	POST   /control/branch          {"repository", "branch", "action": "delete"|"rename"|"set"|"default", "to"}
 //	POST   /control/rename          {"from", "to"}: KEY/slug
@@ -114,6 +115,7 @@ func (c *control) routes() http.Handler {
 	handle(c, mux, "DELETE /control/fault", func(s *Server, _ struct{}) (any, error) { s.ClearFaults(); return nil, nil })
 	handle(c, mux, "GET /control/requests", func(s *Server, _ struct{}) (any, error) { return s.Requests(), nil })
 	handle(c, mux, "DELETE /control/requests", func(s *Server, _ struct{}) (any, error) { s.ClearRequests(); return nil, nil })
+	handle(c, mux, "GET /control/running", func(s *Server, _ struct{}) (any, error) { return s.Running(), nil })
 	c.historyRoutes(mux)
 	c.worldRoutes(mux)
 	c.webhookRoutes(mux)

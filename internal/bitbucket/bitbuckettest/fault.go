@@ -18,6 +18,8 @@ type Effect string
 // The effects. Those that change a page act on REST listings and do nothing elsewhere.
 const (
 	EffectSlow            Effect = "slow"             // answers normally, after Delay
+	EffectTrickle         Effect = "trickle"          // answers normally, 8 KiB at a time, with Delay after each
+	EffectAnonymous       Effect = "anonymous"        // the credential counts as none: 200 with what is public, as of a token that has expired
 	EffectStatus          Effect = "status"           // answers Status, Header and Body
 	EffectHang            Effect = "hang"             // never answers
 	EffectStall           Effect = "stall"            // sends a part of the body, and then nothing more
@@ -50,7 +52,7 @@ type Fault struct {
 
 	// Effect is EffectStatus if empty and Status is set, otherwise EffectSlow.
 	Effect     Effect            `json:"effect,omitempty"`
-	Delay      time.Duration     `json:"delay,omitempty"` // waits before every effect
+	Delay      time.Duration     `json:"delay,omitempty"` // waits before every effect, but for EffectTrickle
 	Status     int               `json:"status,omitempty"`
 	Header     map[string]string `json:"header,omitempty"`
 	Body       string            `json:"body,omitempty"`
@@ -131,6 +133,13 @@ var errCut = errors.New("cut off on demand")
 func (c *call) suffer() (done bool) {
 	f := c.fault
 	if f == nil {
+		return false
+	}
+	switch f.Effect {
+	case EffectTrickle:
+		c.w.pause = func() { c.wait(f.Delay) }
+		return false
+	case EffectAnonymous:
 		return false
 	}
 	if f.Delay > 0 || f.Effect == EffectHang {

@@ -75,6 +75,12 @@ func TestFaultsHappen(t *testing.T) {
 			return h.Get("Retry-After") == "3" && !json.Valid([]byte(body))
 		}},
 		{"a rate limit that says nothing", bitbuckettest.Fault{Effect: bitbuckettest.EffectRateLimited}, repos, 429, func(h http.Header, _ string, _ error) bool { return h.Get("Retry-After") == "" }},
+		{"an answer that trickles", bitbuckettest.Fault{Effect: bitbuckettest.EffectTrickle, Delay: time.Millisecond}, repos, 200, func(_ http.Header, body string, err error) bool {
+			return err == nil && json.Valid([]byte(body))
+		}},
+		{"a credential that counts as none", bitbuckettest.Fault{Effect: bitbuckettest.EffectAnonymous}, repos, 200, func(h http.Header, body string, _ error) bool {
+			return strings.Contains(body, `"size":0`) && h.Get("X-AUSERNAME") == ""
+		}},
 		{"a repeated page", bitbuckettest.Fault{Effect: bitbuckettest.EffectRepeatPage}, repos + "&start=2", 200, func(_ http.Header, body string, _ error) bool {
 			return strings.Contains(body, `"start":0,"nextPageStart":3}`)
 		}},

@@ -1,6 +1,7 @@
 package bitbuckettest
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,6 +56,28 @@ func (l *requestLog) add(r Request) {
 	}
 	l.requests[l.next] = r
 	l.next = (l.next + 1) % l.size
+}
+
+// running counts the requests that are being answered.
+type running struct {
+	mu    sync.Mutex
+	kinds map[Kind]int
+}
+
+func (r *running) count(kind Kind, change int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kinds == nil {
+		r.kinds = make(map[Kind]int)
+	}
+	r.kinds[kind] += change
+}
+
+// Running returns how many requests of each kind are being answered.
+func (s *Server) Running() map[Kind]int {
+	s.running.mu.Lock()
+	defer s.running.mu.Unlock()
+	return maps.Clone(s.running.kinds)
 }
 
 // Requests returns the last requests that were answered (Options.KeepRequests), the oldest first.

@@ -99,6 +99,7 @@ type Server struct {
 	buckets     buckets
 	requestsSum atomic.Int64 // for X-AREQUESTID
 	concurrent  atomic.Int64
+	running     running
 }
 
 // Start starts a Bitbucket without users, projects and repositories.
