@@ -142,6 +142,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.startSyncing(ctx); err != nil {
 		return err
 	}
+	a.checkMirrors(ctx)
 	a.watchConfig(ctx)
 	a.server = &http.Server{
 		Handler:           handler.Handler(),
@@ -238,15 +239,6 @@ func (a *App) openStorage(ctx context.Context) error {
 	}
 	a.onStop("database", func(context.Context) error { return a.records.Close() })
 	return a.openMirrors(folder)
-}
-
-func (a *App) openMirrors(folder *dataFolder) error {
-	mirrors, err := gitmirror.New(gitmirror.Options{Root: folder.file("mirrors"), Tmp: folder.file("tmp"), Logger: a.log})
-	if err != nil {
-		return err
-	}
-	a.onStop("mirrors", func(context.Context) error { return mirrors.Close() })
-	return a.makeParts(mirrors)
 }
 
 func (a *App) warnWhatIsMissing(ctx context.Context) {

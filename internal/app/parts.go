@@ -84,8 +84,7 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 func (a *App) connectParts() {
 	a.publisher.Subscribe("connections", a.hosts.prepare)
 	a.publisher.Subscribe("mirrors", func(_ context.Context, next *siteconfig.Config) (func(), error) {
-		settings := gitmirror.Settings{Engine: next.GitEngine, MinFreePercent: next.MinFreeDiskPercent, MemoryBudget: next.MemoryBudget}
-		return func() { a.mirrors.Configure(settings) }, nil
+		return func() { a.configureMirrors(next) }, nil
 	})
 	a.publisher.Subscribe("checks of connections", func(context.Context, *siteconfig.Config) (func(), error) {
 		return a.states.trials.forget, nil

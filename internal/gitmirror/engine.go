@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-
 	"example.com/signpost/internal/siteconfig"
 )
 
@@ -18,6 +16,8 @@ type engine interface {
 	name() string
 	// completes tells that the engine completes a thin pack, whose deltas have bases in the mirror alone.
 	completes() bool
+	// reserve waits for the memory that the engine takes while it receives, whatever comes; the caller releases it.
+	reserve(ctx context.Context) (release func(), err error)
 	// store reads the pack to its end. An error of the disk, or of the engine itself, is one that isLocal
 	// recognizes; every other one is about what was read. An error leaves files in the stage, which
 	// the caller removes.
@@ -31,14 +31,26 @@ type stage struct {
 	report func(text string) // is told of progress; may be nil
 }
 
-// goGitEngine is go-git, in this process.
-type goGitEngine struct{}
+// goGitEngine is go-git, in this process. It receives the whole pack first, so that nobody on the network waits
+// for the memory that it takes to index it.
+type goGitEngine struct{ memory *memory }
 
 func (goGitEngine) name() string { return siteconfig.EngineGoGit }
 
 func (goGitEngine) completes() bool { return false }
 
-func (goGitEngine) store(_ context.Context, pack io.Reader, into stage) error {
-	objects := openStage(into.dir)
-	return errors.Join(packfile.WritePackfileToObjectStorage(objects, pack), objects.Close())
+func (goGitEngine) reserve(context.Context) (func(), error) { return func() {}, nil }
+
+func (e goGitEngine) store(ctx context.Context, pack io.Reader, into stage) (err error) {
+	s, err := receiveSpool(ctx, pack, into.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.file.Close()) }()
+	release, err := e.memory.acquire(ctx, s.memory())
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.index(into.dir)
 }

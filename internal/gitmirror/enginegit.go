@@ -19,11 +19,16 @@ import (
 // gitEngine is the git program. Only "git index-pack" runs, which is where a clone spends its time and
 // memory: it reads the pack from a pipe and talks to nobody, so that there is no credential, no address
 // and no redirect in its process that could get out.
-type gitEngine struct{ program *gitProgram }
+type gitEngine struct {
+	program *gitProgram
+	memory  *memory
+}
 
 func (gitEngine) name() string { return siteconfig.EngineGit }
 
 func (gitEngine) completes() bool { return true }
+
+func (e gitEngine) reserve(ctx context.Context) (func(), error) { return e.memory.acquireProgram(ctx) }
 
 func (e gitEngine) store(ctx context.Context, pack io.Reader, into stage) error {
 	run := gitRun{

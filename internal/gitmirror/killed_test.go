@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 
 // child fetches one repository, once.
 func child(data, cloneURL string) error {
+	if pack := os.Getenv(childEnv + "_PACK"); pack != "" {
+		return indexPack(data, pack)
+	}
 	repackAt, _ := strconv.Atoi(os.Getenv(childEnv + "_REPACK")) // 0: as usual
 	m, err := New(Options{Root: filepath.Join(data, "mirrors"), Tmp: filepath.Join(data, "tmp"), RepackPacks: repackAt})
 	if err != nil {

@@ -77,6 +77,17 @@ func (m *memory) acquire(ctx context.Context, bytes int64) (release func(), err 
 	return nil, fmt.Errorf("wait for memory: %w", stopped(ctx))
 }
 
+// acquireProgram is acquire for a run of the git program, which is never too large.
+func (m *memory) acquireProgram(ctx context.Context) (release func(), err error) {
+	m.mu.Lock()
+	bytes := int64(programMemory)
+	if m.limit > 0 {
+		bytes = min(bytes, m.limit)
+	}
+	m.mu.Unlock()
+	return m.acquire(ctx, bytes)
+}
+
 // admit lets those in whose turn it is. The caller holds the lock.
 func (m *memory) admit() {
 	for el := m.waiting.Front(); el != nil; el = m.waiting.Front() {

@@ -83,6 +83,11 @@ func (f *fetch) receive(ctx context.Context, into stage, wants, haves []plumbing
 			return err
 		}
 	}
+	release, err := f.engine.reserve(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	response, err := f.remote.open(ctx, request)
 	if err != nil {
 		return fmt.Errorf("receive objects: %w", explain(ctx, f.remote, err))
@@ -114,7 +119,7 @@ func isLocal(err error) bool {
 		callErr    *os.SyscallError
 		programErr *programError
 	)
-	return errors.As(err, &pathErr) || errors.As(err, &linkErr) || errors.As(err, &callErr) || errors.As(err, &programErr)
+	return errors.Is(err, syncer.ErrTooLarge) || errors.As(err, &pathErr) || errors.As(err, &linkErr) || errors.As(err, &callErr) || errors.As(err, &programErr)
 }
 
 // missingObjects is the error for a server that promised objects and did not send them.

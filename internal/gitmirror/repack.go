@@ -61,7 +61,7 @@ func (f *fetch) rollUp(ctx context.Context, program *gitProgram, packs []string)
 	if err := f.room(); err != nil {
 		return 0, err
 	}
-	release, err := f.memory.acquire(ctx, programMemory)
+	release, err := f.memory.acquireProgram(ctx)
 	if err != nil {
 		return 0, err
 	}

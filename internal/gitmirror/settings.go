@@ -55,10 +55,10 @@ func (m *Mirrors) engine() (engine, error) {
 	settings, program, err := m.current()
 	switch {
 	case program != nil:
-		return gitEngine{program}, nil
+		return gitEngine{program, &m.memory}, nil
 	case settings.Engine == siteconfig.EngineGit:
 		return nil, fmt.Errorf(`gitEngine is "git": install git, or set gitEngine to "auto" or "go-git": %w`, err)
 	default:
-		return goGitEngine{}, nil
+		return goGitEngine{&m.memory}, nil
 	}
 }

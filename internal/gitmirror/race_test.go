@@ -1,0 +1,5 @@
+//go:build race
+
+package gitmirror
+
+const raceEnabled = true
