@@ -38,6 +38,9 @@ func child(data, cloneURL string) error {
 	if pack := os.Getenv(childEnv + "_PACK"); pack != "" {
 		return indexPack(data, pack)
 	}
+	if engine := os.Getenv(diskEnv); engine != "" {
+		return runWithSmallDisk(data, cloneURL, engine)
+	}
 	repackAt, _ := strconv.Atoi(os.Getenv(childEnv + "_REPACK")) // 0: as usual
 	m, err := New(Options{Root: filepath.Join(data, "mirrors"), Tmp: filepath.Join(data, "tmp"), RepackPacks: repackAt})
 	if err != nil {

@@ -91,13 +91,13 @@ func TestMemoryAdmitsInTurn(t *testing.T) {
 func TestATooLargeRepositoryIsRefusedInWords(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.Configure(Settings{Engine: siteconfig.EngineGoGit, MemoryBudget: 64 << 20})
+	f.Configure(Settings{Engine: siteconfig.EngineGoGit, MemoryBudget: 28 << 20})
 	commit := f.origin.commit("refs/heads/main", map[string]string{"small": "1"})
 	f.fetch(t)
-	large := f.origin.commit("refs/heads/main", map[string]string{"large": noise(20<<20, 1)})
+	large := f.origin.commit("refs/heads/main", map[string]string{"large": noise(4<<20, 1)})
 	_, err := f.Fetch(t.Context(), f.request())
 	wantErr(t, err, syncer.ErrTooLarge)
-	for _, word := range []string{"memoryBudgetMiB", "git 2.32", "56.0 MiB", "48.0 MiB"} {
+	for _, word := range []string{"memoryBudgetMiB", "git 2.32", "24.0 MiB", "21.0 MiB"} {
 		if err != nil && !strings.Contains(err.Error(), word) {
 			t.Errorf("error %q lacks %q", err, word)
 		}
@@ -109,7 +109,7 @@ func TestATooLargeRepositoryIsRefusedInWords(t *testing.T) {
 	if f.memory.used != 0 {
 		t.Errorf("%d bytes are still taken", f.memory.used)
 	}
-	f.Configure(Settings{Engine: siteconfig.EngineGit, MemoryBudget: 64 << 20})
+	f.Configure(Settings{Engine: siteconfig.EngineGit, MemoryBudget: 28 << 20})
 	f.fetch(t)
 	if got, err := f.ResolveRef(t.Context(), f.id, "main"); err != nil || got != large {
 		t.Errorf("ResolveRef: %q, %v", got, err)
@@ -150,12 +150,12 @@ func indexPack(dir, path string) error {
 func TestIndexingStaysWithinItsEstimate(t *testing.T) {
 	t.Parallel()
 	o := newOrigin(t)
-	content := noise(40<<20, 1)
+	content := noise(12<<20, 1)
 	o.commit("refs/heads/main", map[string]string{"large": content})
 	o.commit("refs/heads/main", map[string]string{"large": content + "more"})
 	o.git("-c", "core.bigFileThreshold=1g", "repack", "-adfq", "--window=5")
 	packs := packsOf(t, o.dir)
-	if info, err := os.Stat(packs[0]); len(packs) != 1 || err != nil || info.Size() > 50<<20 {
+	if info, err := os.Stat(packs[0]); len(packs) != 1 || err != nil || info.Size() > 15<<20 {
 		t.Fatalf("packs %v, %v: there is no delta", packs, err)
 	}
 	self, err := os.Executable()
