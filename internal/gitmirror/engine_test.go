@@ -85,7 +85,7 @@ func TestConformanceCanceledInTheMiddle(t *testing.T) {
 		w.origin.history()
 		w.fetch(t)
 		before := treeState(t, w.mirror())
-		w.origin.commit("refs/heads/main", map[string]string{"big": noise(1 << 20)})
+		w.origin.commit("refs/heads/main", map[string]string{"big": noise(1<<20, 3)})
 		heal := w.fault(bitbuckettest.Fault{Method: http.MethodPost, Effect: bitbuckettest.EffectStall, After: 300_000})
 
 		ctx, cancel := context.WithCancel(t.Context())
@@ -227,7 +227,7 @@ func TestConformanceInFrontOfGit(t *testing.T) {
 					w.origin.history()
 					w.fetch(t)
 					before := treeState(t, w.mirror())
-					w.origin.commit("refs/heads/main", map[string]string{"new": noise(1000)})
+					w.origin.commit("refs/heads/main", map[string]string{"new": noise(1000, 3)})
 					c.fault.Method = method
 					heal := w.fault(c.fault)
 					_, err := w.Fetch(t.Context(), w.request())
@@ -328,7 +328,7 @@ func TestWhatGitSaysIsJudged(t *testing.T) {
 	store := func(ctx context.Context, e gitEngine, pack string) error {
 		return e.store(ctx, strings.NewReader(pack), stage{dir: dir})
 	}
-	if err := store(t.Context(), gitEngine{program}, "PACK nonsense"); err == nil || isLocal(err) || !strings.Contains(err.Error(), "pack") {
+	if err := store(t.Context(), gitEngine{program, &memory{}}, "PACK nonsense"); err == nil || isLocal(err) || !strings.Contains(err.Error(), "pack") {
 		t.Errorf("nonsense: %v, want what git says of it", err)
 	}
 	for _, c := range []struct{ does, want string }{
@@ -338,7 +338,7 @@ func TestWhatGitSaysIsJudged(t *testing.T) {
 		{"exit 0", ""},
 	} {
 		fake := &gitProgram{path: fakeGit(t, t.TempDir(), c.does), home: f.root}
-		err := store(t.Context(), gitEngine{fake}, "PACK")
+		err := store(t.Context(), gitEngine{fake, &memory{}}, "PACK")
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.does, err)
@@ -349,7 +349,7 @@ func TestWhatGitSaysIsJudged(t *testing.T) {
 			t.Errorf("%s: %v, want a fault of this machine", c.does, err)
 		}
 	}
-	err = store(t.Context(), gitEngine{&gitProgram{path: filepath.Join(f.data, "none"), home: f.root}}, "PACK")
+	err = store(t.Context(), gitEngine{&gitProgram{path: filepath.Join(f.data, "none"), home: f.root}, &memory{}}, "PACK")
 	if !isLocal(err) {
 		t.Errorf("a program that is gone: %v, want a fault of this machine", err)
 	}

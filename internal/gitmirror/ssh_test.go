@@ -3,7 +3,6 @@ package gitmirror
 import (
 	"crypto/ed25519"
 	"encoding/pem"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -32,13 +31,6 @@ func newHostKey(t testing.TB) ssh.PublicKey {
 		t.Fatal(err)
 	}
 	return key
-}
-
-// noise returns text of which no byte can be packed away.
-func noise(size int) string {
-	text := make([]byte, size)
-	rand.NewChaCha8([32]byte{3}).Read(text)
-	return string(text)
 }
 
 // newKey returns a private key that nobody knows, in PEM form.
@@ -120,7 +112,7 @@ func TestSSHErrors(t *testing.T) {
 				w.origin.history()
 				w.fetch(t)
 				before := treeState(t, w.mirror())
-				w.origin.commit("refs/heads/main", map[string]string{"new": noise(10_000)})
+				w.origin.commit("refs/heads/main", map[string]string{"new": noise(10_000, 3)})
 				request := w.request()
 				c.change(t, w, &request)
 				_, err := w.Fetch(t.Context(), request)
