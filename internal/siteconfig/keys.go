@@ -118,7 +118,8 @@ var connection = field{
 		},
 		{
 			name: "aliases", kind: "array", items: &field{kind: "string", address: true, fill: "another address of this Bitbucket"},
-			doc:      "Other addresses under which browsers know the same Bitbucket: an old host name, a second name, http beside https.",
+			doc: "Other addresses under which browsers know the same Bitbucket: an old host name, a second name, http beside https. " +
+				"When the Bitbucket gets another address, keep the old one here: a connection whose url names another server has its repositories cloned anew.",
 			examples: []any{[]string{"https://stash.example.com"}},
 		},
 		{
