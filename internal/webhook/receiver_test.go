@@ -107,7 +107,10 @@ func repositoryBody(number int64, key, slug string) string {
 }
 
 // settled waits until no run is under way or waits for its gap.
-func settled() { time.Sleep(5 * time.Minute) }
+func settled() {
+	time.Sleep(5 * time.Minute)
+	synctest.Wait()
+}
 
 func TestReceive(t *testing.T) {
 	t.Parallel()
@@ -257,7 +260,7 @@ func TestReceiveManyUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		for n := range int64(2 * maxSought) {
+		for n := range int64(maxSought + 10) {
 			w.deliverOK(t, repositoryBody(1000+n, "PRJ", "new"), Listing)
 		}
 		settled()
