@@ -273,3 +273,46 @@ func TestConnectionsTellTheirHealth(t *testing.T) {
 		}
 	}
 }
+
+func TestTheServerAnswersForItsConnections(t *testing.T) {
+	t.Parallel()
+	s := startBitbucket(t, bitbuckettest.Options{Version: "4.14"})
+	dir := t.TempDir()
+	file := filepath.Join(dir, "signpost.jsonc")
+	writeConfigFile(t, file, s.BaseURL(), "right", "read-only")
+	a, err := New(t.Context(), Options{
+		DataDir: filepath.Join(dir, "data"), ConfigFile: file, Listen: "127.0.0.1:0", AdminToken: siteconfig.NewSecret("admin"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string]string{"/api/v1/connections": "", "/api/v1/connections/check": `{"name": "bitbucket"}`} {
+		method := http.MethodGet
+		if body != "" {
+			method = http.MethodPost
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, a.URL()+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer admin")
+		r.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(text), s.BaseURL()) {
+			t.Errorf("%s: %d %v\n%s", path, response.StatusCode, err, text)
+		}
+	}
+}
