@@ -236,7 +236,7 @@ func TestAFetchThatTakesTooLongFails(t *testing.T) {
 	}
 	b.connection("bitbucket").credential.accepted = true
 	f, err := b.fetch(t.Context(), id(1), fetchOptions{})
-	if err != nil || f.outcome != outcomeFailed || !strings.HasPrefix(f.problem, "it took longer than allowed") {
+	if err != nil || f.outcome != outcomeFailed || !strings.HasPrefix(f.problem, "it took longer than Signpost waits") {
 		t.Errorf("fetch: %+v, %v", f, err)
 	}
 }

@@ -147,7 +147,7 @@ func TestNothingIsRemovedOnDoubt(t *testing.T) {
 					return "", fmt.Errorf("%w: %w", bitbucket.ErrForbidden, bitbucket.ErrCaptcha)
 				}
 			},
-			all, "solves the CAPTCHA",
+			all, "solve the CAPTCHA",
 		},
 		{
 			"a token on a Bitbucket without tokens", nil,
@@ -162,7 +162,7 @@ func TestNothingIsRemovedOnDoubt(t *testing.T) {
 			"a missing repos entry",
 			func(c *siteconfig.Connection) { c.Repos = []string{"PRJ/a", "PRJ/b", "OTHER/c"} },
 			func(b *bench) { b.host.serve(everything[0], everything[2]) },
-			all, "repos PRJ/b: it does not exist on Bitbucket, or the account may not see it",
+			all, "repos PRJ/b: it does not exist on Bitbucket, or the account may not see it; give the account read permission if it should be there",
 		},
 		{
 			"a missing project",
@@ -258,7 +258,7 @@ func TestAnOfflineRepositoryIsNotMissing(t *testing.T) {
 	b.host.serve(repo(1, "PRJ/a"), offline)
 	b.listNow(t, "bitbucket")
 	r := b.memory.record(t, id(2))
-	if r.Selected || r.Reason != "state is OFFLINE" || !r.MissingSince.IsZero() {
+	if r.Selected || r.Reason != "Bitbucket gives it the state OFFLINE, and only one that is AVAILABLE can be read; it comes back by itself when its state does" || !r.MissingSince.IsZero() {
 		t.Errorf("record %+v, want one that is there, not selected, because it is OFFLINE", r)
 	}
 	if r.Mirror.RefsDigest != "d1" {
@@ -340,7 +340,7 @@ func TestListingCreditsTheSelectorThatTakesARepository(t *testing.T) {
 	}
 	want := map[int64]string{
 		1: `selected by repositoryQuery "?projectkey=PRJ"`,
-		2: "not selected: no selector takes it",
+		2: "not selected: none of repos, projectKeys and repositoryQuery of its connection takes it; add it to one of them if it should be there",
 		3: `selected by repositoryQuery "?name=lib"`,
 		4: `selected by repositoryQuery "?name=lib"`,
 	}
@@ -362,7 +362,7 @@ func TestANarrowerConfigurationSaysWhy(t *testing.T) {
 		t.Errorf("status %+v, want nothing missing: the configuration dropped them", status)
 	}
 	b.listNow(t, "bitbucket") // and it stays so
-	if r := b.memory.record(t, id(3)); r.Selected || r.Reason != "not selected: no selector takes it" || !r.MissingSince.IsZero() {
+	if r := b.memory.record(t, id(3)); r.Selected || r.Reason != "not selected: none of repos, projectKeys and repositoryQuery of its connection takes it; add it to one of them if it should be there" || !r.MissingSince.IsZero() {
 		t.Errorf("record %+v, want one that no selector takes", r)
 	}
 	if diff := cmp.Diff([]string{"PRJ/a"}, b.memory.selected()); diff != "" {

@@ -54,11 +54,11 @@ func TestLookupRepository(t *testing.T) {
 		{
 			"an unknown one of another project", prj, nil,
 			[]bitbucket.Repository{repo(1, "OTHER/a")},
-			"OTHER/a", 0, "not selected: no selector takes it", true,
+			"OTHER/a", 0, "not selected: none of repos, projectKeys and repositoryQuery of its connection takes it; add it to one of them if it should be there", true,
 		},
 		{
 			"one that is nowhere", nil, nil, nil,
-			"PRJ/a", 0, "it does not exist on Bitbucket, or the account may not see it (not found on Bitbucket, or not visible to the account)", true,
+			"PRJ/a", 0, "it does not exist on Bitbucket, or the account may not see it; give the account read permission if it should be there (not found on Bitbucket, or not visible to the account)", true,
 		},
 		{
 			"one that only a listing can decide about", query, nil,

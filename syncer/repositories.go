@@ -136,7 +136,7 @@ func (v *view) matcher(q RepositoryQuery) func(Record) bool {
 			return false
 		}
 		return text == "" || isNumber && number == r.ID.Number ||
-			strings.Contains(strings.ToLower(r.Address.String()), text) || strings.Contains(strings.ToLower(r.Name), text)
+			strings.Contains(strings.ToLower(r.String()), text) || strings.Contains(strings.ToLower(r.Name), text)
 	}
 }
 

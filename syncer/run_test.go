@@ -55,7 +55,7 @@ func TestRunOnceListsAndFetches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const gone = "it does not exist on Bitbucket, or the account may not see it (not found on Bitbucket, or not visible to the account)"
+	const gone = "it does not exist on Bitbucket, or the account may not see it; give the account read permission if it should be there (not found on Bitbucket, or not visible to the account)"
 	want := Report{
 		Connections: []ConnectionStatus{{
 			Connection: "bitbucket", Version: "7.21.0", Account: "bot", LastComplete: b.clock, LastAttempt: b.clock, Listed: 3, Selected: 3,

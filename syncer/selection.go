@@ -128,7 +128,7 @@ func (s *Selection) Select(r bitbucket.Repository, by ...Selector) Decision {
 		return Decision{Reason: reasonNotTaken}
 	}
 	if r.State != bitbucket.StateAvailable {
-		return Decision{Reason: "state is " + string(r.State)}
+		return Decision{Reason: reasonState(r.State)}
 	}
 	return Decision{Selected: true, Reason: reasonSelected(by[0])}
 }
@@ -142,7 +142,12 @@ func (s *Selection) credited(reason string) (by Selector, ok bool) {
 	return by, ok
 }
 
-const reasonNotTaken = "not selected: no selector takes it"
+// reasonState is for a repository that Bitbucket itself keeps back.
+func reasonState(state bitbucket.State) string {
+	return fmt.Sprintf("Bitbucket gives it the state %s, and only one that is AVAILABLE can be read; it comes back by itself when its state does", state)
+}
+
+const reasonNotTaken = "not selected: none of repos, projectKeys and repositoryQuery of its connection takes it; add it to one of them if it should be there"
 
 // excluded returns why the repository is kept out although selectors may take it, or "".
 func (s *Selection) excluded(r bitbucket.Repository) string {

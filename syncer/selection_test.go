@@ -59,7 +59,7 @@ func TestSelect(t *testing.T) {
 			siteconfig.Connection{},
 			plain,
 			nil,
-			Decision{false, "not selected: no selector takes it"},
+			Decision{false, "not selected: none of repos, projectKeys and repositoryQuery of its connection takes it; add it to one of them if it should be there"},
 		},
 		{
 			"an excluded name counts in any case",
@@ -150,7 +150,7 @@ func TestSelect(t *testing.T) {
 			siteconfig.Connection{},
 			with(func(r *bitbucket.Repository) { r.State = bitbucket.StateOffline }),
 			[]Selector{project},
-			Decision{false, "state is OFFLINE"},
+			Decision{false, "Bitbucket gives it the state OFFLINE, and only one that is AVAILABLE can be read; it comes back by itself when its state does"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

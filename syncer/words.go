@@ -23,11 +23,11 @@ var advice = []struct {
 }{
 	{errSuspended, "suspended", "Bitbucket does not answer; Signpost goes on by itself when it does"},
 	{errUnreadable, "forbidden", "Bitbucket accepts the credential, but not for reading this repository; give the account read permission, or leave the repository out of the selection"},
-	{errReconfigured, "reconfigured", "nothing is removed, and the connection is listed anew"},
-	{bitbucket.ErrCaptcha, "captcha", "Bitbucket has locked the account until somebody logs in with it in a browser and solves the CAPTCHA"},
+	{errReconfigured, "reconfigured", "nothing is removed, and the connection is listed anew by itself"},
+	{bitbucket.ErrCaptcha, "captcha", "Bitbucket has locked the account; log in with it in a browser and solve the CAPTCHA, and see that its password is the one of the connection"},
 	{bitbucket.ErrTokensUnsupported, "tokens_unsupported", "this Bitbucket is older than 5.5 and has no access tokens; use username and password"},
 	{bitbucket.ErrKeyRefused, "key_refused", "Bitbucket refused the SSH key; add its public key to the account that Signpost uses, or as an access key, or correct gitSSHCredential"},
-	{bitbucket.ErrUntrustedHost, "untrusted_host", "the SSH server is not one that gitSSHCredential.knownHosts vouches for; nothing was sent to it"},
+	{bitbucket.ErrUntrustedHost, "untrusted_host", "the SSH server is not one that gitSSHCredential.knownHosts vouches for; nothing was sent to it; if it is the right one, add its key there"},
 	{errNoSSH, "no_ssh", "SSH is switched off on that Bitbucket; have its administrator switch it on, or set gitURLType to \"http\""},
 	{bitbucket.ErrUnauthorized, "unauthorized", "Bitbucket refused the credential; check token, or username and password, of the connection"},
 	{bitbucket.ErrArchivedUnknown, "archived_unknown", "Bitbucket could not be asked for the label \"archived\"; the last answer stands, nothing is removed, and Signpost tries again by itself"},
@@ -35,12 +35,12 @@ var advice = []struct {
 	{bitbucket.ErrNotBitbucket, "not_bitbucket", "what answers is no Bitbucket Server; check url, and that no login page or proxy stands before it"},
 	{bitbucket.ErrRateLimited, "rate_limited", "Bitbucket asks for fewer requests; lower rateLimit.requestsPerHour, or have the account exempted"},
 	{ErrNoSpace, "no_space", "the disk of the mirrors is too full; make room, or lower minFreeDiskPercent; nothing that is mirrored is lost, and Signpost goes on by itself"},
-	{ErrTooLarge, "too_large", "the repository needs more memory than memoryBudgetMiB allows; nothing that is mirrored is lost"},
-	{context.DeadlineExceeded, "timeout", "it took longer than allowed"},
+	{ErrTooLarge, "too_large", "the repository needs more memory than memoryBudgetMiB allows; raise it, or leave the repository out of the selection; nothing that is mirrored is lost"},
+	{context.DeadlineExceeded, "timeout", "it took longer than Signpost waits; see whether Bitbucket, or the network before it, is overloaded; Signpost tries again by itself"},
 	{bitbucket.ErrUnavailable, "unavailable", "Bitbucket does not answer as it should; Signpost tries again by itself"},
-	{bitbucket.ErrNotFound, "not_found", "it does not exist on Bitbucket, or the account may not see it"},
+	{bitbucket.ErrNotFound, "not_found", "it does not exist on Bitbucket, or the account may not see it; give the account read permission if it should be there"},
 	{bitbucket.ErrIncompleteListing, "incomplete", "the listing broke off; nothing is removed, and Signpost tries again by itself"},
-	{ErrNoConnection, "no_connection", "the site configuration has no such connection any more"},
+	{ErrNoConnection, "no_connection", "the site configuration has no such connection any more; nothing is fetched until it has"},
 }
 
 // inWords says what an error means to an administrator, with the error's own text as the
