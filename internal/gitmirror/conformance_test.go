@@ -27,8 +27,10 @@ const canaryPhrase = "canary-passphrase-7b1e"
 type way struct{ engine, transport string }
 
 var ways = []way{
-	{siteconfig.EngineGit, "http"}, {siteconfig.EngineGit, "ssh"},
-	{siteconfig.EngineGoGit, "http"}, {siteconfig.EngineGoGit, "ssh"},
+	{siteconfig.EngineGit, "http"},
+	{siteconfig.EngineGit, "ssh"},
+	{siteconfig.EngineGoGit, "http"},
+	{siteconfig.EngineGoGit, "ssh"},
 }
 
 // world is a mirror of a repository that the double of Bitbucket serves.

@@ -42,7 +42,7 @@ func newHTTPRemote(u *url.URL, request *syncer.FetchRequest, idle time.Duration)
 
 // list implements remote.
 func (r *httpRemote) list(ctx context.Context) (*packp.AdvRefs, error) {
-	r.guard.forget()
+	r.forget()
 	endpoint, err := transport.NewEndpoint(r.url)
 	if err != nil {
 		return nil, errors.New("the clone address is not a URL that git can use")
@@ -62,7 +62,7 @@ func (r *httpRemote) list(ctx context.Context) (*packp.AdvRefs, error) {
 
 // open implements remote.
 func (r *httpRemote) open(ctx context.Context, request *packp.UploadPackRequest) (io.ReadCloser, error) {
-	r.guard.forget()
+	r.forget()
 	response, err := r.session.UploadPack(ctx, request)
 	if err != nil {
 		return nil, err
