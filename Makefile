@@ -3,12 +3,13 @@
 GO            ?= go
 GOLANGCI_LINT  = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME      ?= 30s
+FOR           ?= 1h
 
 # One form of build for everything but the race detector, which needs C: what the first
 # step compiled serves the others.
 export CGO_ENABLED = 0
 
-.PHONY: test lint generate fresh fuzz bench build prerequisites
+.PHONY: test lint generate fresh fuzz bench soak build prerequisites
 
 # Everything that must hold before a change lands, cheapest first.
 test: prerequisites
@@ -38,6 +39,10 @@ fuzz:
 # Ratios, each pair measured in the same run.
 bench:
 	$(GO) run ./internal/bench
+
+# The real server against the double of Bitbucket, with everything going wrong, for FOR.
+soak:
+	$(GO) run ./internal/trial/soak -for $(FOR)
 
 # A release: make build VERSION=1.2.3. Without one the program names its commit.
 build:

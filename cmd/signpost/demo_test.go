@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/signpost/internal/trial"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -86,7 +88,7 @@ func TestDemoStaysUp(t *testing.T) {
 	err = eventually(func() error {
 		select {
 		case <-p.ended:
-			return final{fmt.Errorf("the demo ended: %w\n%s", p.err, p.stderr)}
+			return trial.GiveUp(fmt.Errorf("the demo ended: %w\n%s", p.Wait(), p.stderr))
 		default:
 		}
 		if !strings.Contains(stdout.String(), "Stop with Ctrl+C") {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/signpost/internal/trial"
 )
 
 func TestAURLOfAMegabyteInTheRequestLine(t *testing.T) {
@@ -33,7 +35,7 @@ func TestAURLOfAMegabyteInTheRequestLine(t *testing.T) {
 			}
 			_ = response.Body.Close()
 			if response.StatusCode != want {
-				return final{fmt.Errorf("status %d, want %d", response.StatusCode, want)}
+				return trial.GiveUp(fmt.Errorf("status %d, want %d", response.StatusCode, want))
 			}
 			return nil
 		})
@@ -77,7 +79,7 @@ func TestABrokenConfigurationFileNeverTakesEffect(t *testing.T) {
 		t.Helper()
 		if err := writeConfig(file, configJSON{
 			PrimaryURL:      primary,
-			BitbucketServer: []connectionJSON{connectionJSON{URL: ready.Servers[0].URL}.as(ready.Accounts["admin"])},
+			BitbucketServer: []connectionJSON{connectionJSON{URL: ready.Servers[0].URL}.As(ready.Accounts["admin"])},
 		}); err != nil {
 			t.Fatal(err)
 		}

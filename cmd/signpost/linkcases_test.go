@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"example.com/signpost/internal/bitbucket/bitbuckettest"
+	"example.com/signpost/internal/trial"
 	"example.com/signpost/resolver"
 )
 
@@ -115,7 +116,7 @@ func testLinkCases(t *testing.T, version string) {
 	err = eventually(func() error {
 		response, body, err := call(http.MethodGet, s.url+"/api/v1/resolve?url="+url.QueryEscape(mirrored), "", nil)
 		if err != nil {
-			return final{err}
+			return trial.GiveUp(err)
 		}
 		var link resolver.Link
 		if response.StatusCode != 200 || json.Unmarshal([]byte(body), &link) != nil || link.Commit == "" {

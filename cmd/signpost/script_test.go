@@ -93,7 +93,7 @@ func (s *script) bitbucket(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("BITBUCKET_TOKEN", account.Token)
 		ts.Check(writeConfig(ts.MkAbs(args[2]), configJSON{
 			PrimaryURL:      "https://sourcegraph.example.com",
-			BitbucketServer: []connectionJSON{connectionJSON{Name: "demo", URL: ready.Servers[0].URL, Pattern: "bb/{projectKey}/{repositorySlug}"}.as(account)},
+			BitbucketServer: []connectionJSON{connectionJSON{Name: "demo", URL: ready.Servers[0].URL, Pattern: "bb/{projectKey}/{repositorySlug}"}.As(account)},
 		}))
 	case "fault":
 		ts.Check(s.control(http.MethodPost, "fault", args[1]))

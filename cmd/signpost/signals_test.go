@@ -62,7 +62,7 @@ func TestSIGTERMDrains(t *testing.T) {
 	page := w.ready.Servers[0].URL + "/projects/WEB/repos/storefront/pull-requests/1/overview"
 	body := fmt.Sprintf(`{"urls": [%q]}`, page)
 	connection, reader := openRequest(t, w.server, len(body))
-	if err := w.cmd.Process.Signal(interrupt); err != nil {
+	if err := w.Signal(interrupt); err != nil {
 		t.Fatal(err)
 	}
 	waitForLog(t, w.process, `"stopping"`)
@@ -93,13 +93,13 @@ func TestASecondInterruptDoesNotWait(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.stop(os.Kill) })
 	openRequest(t, s, 10) // the body never comes
-	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := s.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	waitForLog(t, s.process, `"stopping"`)
 	// The log can be ahead of the signal's new meaning: press again, as a person would.
 	_ = eventually(func() error {
-		_ = s.cmd.Process.Signal(os.Interrupt) // it may have ended already
+		_ = s.Signal(os.Interrupt) // it may have ended already
 		select {
 		case <-s.ended:
 			return nil

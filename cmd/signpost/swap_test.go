@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"example.com/signpost/internal/bitbucket/bitbuckettest"
+	"example.com/signpost/internal/trial"
 	"example.com/signpost/resolver"
 )
 
@@ -170,7 +171,7 @@ func waitForMirrors(t *testing.T, s *server, samples []bitbuckettest.Sample) {
 		err := eventually(func() error {
 			response, text, err := call(http.MethodGet, s.url+"/api/v1/resolve?url="+url.QueryEscape(sample.URL), "", nil)
 			if err != nil {
-				return final{err}
+				return trial.GiveUp(err)
 			}
 			var link resolver.Link
 			if response.StatusCode != http.StatusOK || json.Unmarshal([]byte(text), &link) != nil {

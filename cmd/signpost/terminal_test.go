@@ -13,6 +13,7 @@ import (
 	"github.com/creack/pty"
 
 	"example.com/signpost/internal/app/screentest"
+	"example.com/signpost/internal/trial"
 )
 
 // startOnTerminal starts signpost with a terminal of its own, on which it writes everything. The
@@ -24,18 +25,16 @@ func startOnTerminal(t *testing.T, dir string, env []string, args ...string) (*p
 		t.Fatal(err)
 	}
 	written, screen := new(output), screentest.New(120, 40)
-	p := &process{cmd: exec.Command(path, args...), stderr: written, ended: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = dir, append([]string{"TERM=xterm"}, env...)
-	terminal, err := pty.StartWithSize(p.cmd, &pty.Winsize{Rows: 40, Cols: 120})
+	cmd := exec.Command(path, args...)
+	cmd.Dir, cmd.Env = dir, append([]string{"TERM=xterm"}, env...)
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
+	t.Cleanup(func() { _ = terminal.Close() })
+	p := newProcess(trial.Watch(cmd, written, func() {
 		_, _ = io.Copy(io.MultiWriter(written, screen), terminal) // ends with an error when the program does (EIO)
-		p.err = p.cmd.Wait()
-		_ = terminal.Close()
-		close(p.ended)
-	}()
+	}))
 	t.Cleanup(func() { _ = p.stop(os.Kill) })
 	return p, screen
 }
@@ -90,7 +89,7 @@ func TestSyncOnATerminal(t *testing.T) {
 				}
 			}
 			p, screen := startOnTerminal(t, dir, env, append([]string{"sync", "--config", "signpost.jsonc", "--data", "data"}, step.args...)...)
-			if err := p.wait(); exitCode(err) != step.exit {
+			if err := p.Wait(); exitCode(err) != step.exit {
 				t.Errorf("ended with %v, want exit code %d\n%s", err, step.exit, screen.Text())
 			}
 			wantScreen(t, screen, step.want...)
@@ -130,7 +129,7 @@ func TestPlainLinesOnATerminal(t *testing.T) {
 	dir, env, _ := startDoubleWithConfig(t)
 	for _, variable := range []string{"TERM=dumb", "NO_COLOR=1"} {
 		p, screen := startOnTerminal(t, dir, append(env, variable), "sync", "--config", "signpost.jsonc", "--data", "data")
-		if err := p.wait(); err != nil {
+		if err := p.Wait(); err != nil {
 			t.Errorf("%s: ended with %v\n%s", variable, err, screen.Text())
 		}
 		if written := p.stderr.String(); strings.Contains(written, "\x1b") || !strings.Contains(written, "[7/7] ") {
@@ -143,7 +142,7 @@ func TestDemoOnATerminal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p, screen := startOnTerminal(t, dir, append(ownEnvironment(dir), "TMPDIR="+dir), "demo", "--once", "--bitbucket-version", "4.14")
-	if err := p.wait(); err != nil {
+	if err := p.Wait(); err != nil {
 		t.Errorf("ended with %v\n%s", err, screen.Text())
 	}
 	wantScreen(t, screen, "7 repositories: 7 cloned", "Bitbucket 4.14.0 at ", "clone over ssh")

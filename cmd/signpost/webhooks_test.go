@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/signpost/internal/bitbucket/bitbuckettest"
+	"example.com/signpost/internal/trial"
 	"example.com/signpost/resolver"
 )
 
@@ -32,7 +33,7 @@ func startHookedWorld(t *testing.T, version string) *hookedWorld {
 		t.Fatal(err)
 	}
 	w.name = base.Hostname() + "-" + base.Port()
-	connection := connectionJSON{URL: w.base, Webhooks: &webhooksJSON{hookCanary}}.as(w.ready.Accounts["admin"])
+	connection := connectionJSON{URL: w.base, Webhooks: &webhooksJSON{Secret: hookCanary}}.As(w.ready.Accounts["admin"])
 	replaceConfig(t, w.server, configJSON{
 		PrimaryURL: "https://sourcegraph.example.com", DisableAutoGitUpdates: true,
 		BitbucketServer: []connectionJSON{connection, {Name: "open", URL: "http://127.0.0.1:1/other", Username: "u", Password: "p"}},
@@ -105,7 +106,7 @@ func (w *hookedWorld) link(page string) (resolver.Link, error) {
 	var link resolver.Link
 	response, text, err := call(http.MethodGet, w.url+"/api/v1/resolve?url="+url.QueryEscape(w.base+page), "", nil)
 	if err != nil {
-		return link, final{err}
+		return link, trial.GiveUp(err)
 	}
 	if response.StatusCode != http.StatusOK {
 		return link, fmt.Errorf("%s: %d %s", page, response.StatusCode, text)

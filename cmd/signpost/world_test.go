@@ -31,7 +31,7 @@ func startDemoWorld(t *testing.T, version, primary string, pages int) *demoWorld
 	w.start(t)
 	putConfig(t, w.server, configJSON{
 		PrimaryURL:      primary,
-		BitbucketServer: []connectionJSON{connectionJSON{URL: w.ready.Servers[0].URL}.as(w.ready.Accounts["admin"])},
+		BitbucketServer: []connectionJSON{connectionJSON{URL: w.ready.Servers[0].URL}.As(w.ready.Accounts["admin"])},
 	})
 	waitForMirrors(t, w.server, w.ready.Samples[:min(pages, len(w.ready.Samples))])
 	return w
@@ -61,7 +61,7 @@ func startDoubleWithConfig(t *testing.T) (dir string, env []string, ready bitbuc
 	t.Cleanup(func() { _ = double.stop(interrupt) })
 	if err := writeConfig(filepath.Join(dir, "signpost.jsonc"), configJSON{
 		PrimaryURL:      "https://sourcegraph.example.com",
-		BitbucketServer: []connectionJSON{connectionJSON{URL: ready.Servers[0].URL}.as(ready.Accounts["admin"])},
+		BitbucketServer: []connectionJSON{connectionJSON{URL: ready.Servers[0].URL}.As(ready.Accounts["admin"])},
 	}); err != nil {
 		t.Fatal(err)
 	}
