@@ -65,7 +65,7 @@ func newKiller(t *testing.T, engine string, random *rand.Rand) *killer {
 	}
 	server := startServer(t, k.Place, k.data)
 	must(t, server.PutConfig(ConfigFor(k.double, engine)))
-	must(t, k.waitUntilCurrent())
+	waitUntilCurrent(t, k.estate, k.data, server)
 	must(t, server.Stop(syscall.SIGTERM))
 	return k
 }
@@ -279,15 +279,4 @@ func (k *killer) finish(t *testing.T) {
 		t.Errorf("%s is not up to date after a pass: %s", address, why)
 	}
 	k.check(t, -1)
-}
-
-// waitUntilCurrent waits until every mirror has what Bitbucket has.
-func (k *killer) waitUntilCurrent() error {
-	return Eventually(func() error {
-		behind, err := k.estate.Behind(k.data)
-		if err == nil && len(behind) > 0 {
-			err = fmt.Errorf("not up to date: %v", behind)
-		}
-		return err
-	})
 }
