@@ -114,6 +114,9 @@ func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, 
 	status := record.Mirror
 	status.record(f, now)
 	delay := fetchDelay(now, status.LastChange, status.Failures, s.opts.Jitter())
+	if errors.Is(f.err, ErrNoSpace) {
+		delay = min(delay, noSpaceDelay)
+	}
 	status.NextFetch = now.Add(max(delay, retryAfter(f.err)))
 	save, cancel := saveContext(ctx)
 	defer cancel()

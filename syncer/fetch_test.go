@@ -94,6 +94,25 @@ func TestAFailedFetchKeepsWhatWasThere(t *testing.T) {
 	}
 }
 
+func TestAFullDiskIsLookedAtAgainSoonHoweverOftenItWasFull(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.host.serve(repo(1, "PRJ/a"))
+	b.listNow(t, "bitbucket")
+	b.mirrors.fetch = func(context.Context, FetchRequest) (FetchResult, error) {
+		return FetchResult{}, fmt.Errorf("write: %w", ErrNoSpace)
+	}
+	for failures := 1; failures <= 12; failures++ {
+		f, err := b.fetch(t.Context(), id(1), fetchOptions{asked: true})
+		if err != nil || f.outcome != outcomeFailed {
+			t.Fatalf("fetch: %v, %v", f, err)
+		}
+		if got := b.memory.record(t, id(1)).Mirror; got.NextFetch.After(b.clock.Add(noSpaceDelay)) || got.Failures != failures {
+			t.Errorf("after %d failures: %+v", failures, got)
+		}
+	}
+}
+
 func TestFetchLeavesAloneWhatIsNotWanted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -10,6 +10,10 @@ const (
 	minFetchDelay = 45 * time.Second
 	maxFetchDelay = 8 * time.Hour
 	fetchJitter   = 0.05 // to each side, so that repositories fetched together drift apart
+
+	// noSpaceDelay is the longest wait after a fetch that found the disk full, however often that was: it
+	// says nothing about the repository, and somebody who has made room expects that work goes on.
+	noSpaceDelay = time.Minute
 )
 
 // FetchHorizon is further ahead than any fetch is scheduled. A time beyond it was stored by a
