@@ -2,9 +2,12 @@ package trial
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -67,6 +70,30 @@ func (e *Estate) Add(address, origin string, random *rand.Rand, bytes int) (int6
 	e.repos[made.ID] = h
 	e.lives(h)
 	return made.ID, e.note(h)
+}
+
+// AddBlob adds a repository with one commit that has one file of so many bytes. It is not sent
+// through the control endpoints, which take no such thing.
+func (e *Estate) AddBlob(address string, random *rand.Rand, bytes int) (int64, error) {
+	number, err := e.Add(address, "", random, 1)
+	if err != nil {
+		return 0, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	script := fmt.Sprintf("commit refs/heads/large\ncommitter Jane <jane@example.com> 1577836800 +0000\ndata 5\nLarge\n"+
+		"M 100644 inline large.bin\ndata %d\n", bytes)
+	noise := make([]byte, 32)
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	cmd := exec.Command("git", "--git-dir", e.double.Repository(number), "fast-import", "--quiet") //nolint:noctx // it ends with its input
+	cmd.Env = Environment(os.TempDir())
+	cmd.Stdin = io.MultiReader(strings.NewReader(script), io.LimitReader(rand.NewChaCha8([32]byte(noise)), int64(bytes)), strings.NewReader("\n"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("git fast-import: %w\n%s", err, out)
+	}
+	return number, e.note(e.repos[number])
 }
 
 // Noise returns so many bytes of text that cannot be compressed much.

@@ -152,6 +152,9 @@ func (k *killer) kill(t *testing.T, n int) {
 		c := ConfigFor(k.double, k.engine)
 		c.BitbucketServer[0].Exclude = []map[string]string{{"name": fmt.Sprintf("TRIAL/never-%d", n)}}
 		_ = s.PutConfig(c)
+		for _, h := range k.estate.Living() {
+			_ = s.Sync(h.Number)
+		}
 	}()
 	select {
 	case <-p.Ended(): // a pass that is done

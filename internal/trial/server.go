@@ -115,6 +115,15 @@ func (s *Server) Resolve(page string) (link resolver.Link, err error) {
 	return link, json.Unmarshal([]byte(body), &link)
 }
 
+// Sync asks for a fetch of the repository with a number now.
+func (s *Server) Sync(number int64) error {
+	response, body, err := Call(http.MethodPost, fmt.Sprintf("%s/api/v1/repositories/%s:%d/sync", s.URL, ConnectionName, number), "", AdminHeader())
+	if err == nil && response.StatusCode != http.StatusAccepted {
+		err = &Problem{response.StatusCode, body}
+	}
+	return err
+}
+
 // PutConfig stores a site configuration in place of whatever is there.
 func (s *Server) PutConfig(c Config) error {
 	response, body, err := Call(http.MethodGet, s.URL+"/api/v1/site-config", "", AdminHeader())
