@@ -28,6 +28,8 @@ type CodeHost interface {
 	// Repository asks for one repository; a renamed or moved one answers with its new address. ErrNotFound.
 	// Like a listing, it can give one that is ArchivedUnknown, without an error.
 	Repository(ctx context.Context, address bitbucket.Address) (bitbucket.Repository, error)
+	// HasBranches asks whether a repository has any branch. ErrNotFound.
+	HasBranches(ctx context.Context, address bitbucket.Address) (bool, error)
 }
 
 // ListQuery says what to list: exactly one of its fields is set; the zero query lists all
@@ -80,6 +82,10 @@ type FetchRequest struct {
 	RefsDigest string
 	// DefaultBranch is used for HEAD where git does not tell one; "" when unknown.
 	DefaultBranch string
+	// HasBranches asks Bitbucket, otherwise than by git, whether the repository has any branch. It is called when
+	// git lists no ref at all where the mirror has some: something that stands before git can make every
+	// repository look empty. The refs go only after it says no. Nil: what git says twice counts.
+	HasBranches func(ctx context.Context) (bool, error)
 	// Progress is called with what the server says, from any goroutine; may be nil.
 	Progress func(text string)
 }

@@ -304,6 +304,11 @@ func (h *codeHost) Repository(_ context.Context, address bitbucket.Address) (bit
 	return h.one(address)
 }
 
+func (h *codeHost) HasBranches(_ context.Context, address bitbucket.Address) (bool, error) {
+	h.note("branches of " + address.String())
+	return false, nil
+}
+
 // serve makes the host list these repositories, all of them or a project's, two to a page.
 func (h *codeHost) serve(repositories ...bitbucket.Repository) {
 	h.list = func(query ListQuery, yield func([]bitbucket.Repository) error) error {

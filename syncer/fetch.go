@@ -165,11 +165,16 @@ func (s *Syncer) fetchMirror(ctx context.Context, conn *connection, record Recor
 	if err != nil {
 		return FetchResult{}, err
 	}
+	host, err := s.opts.Hosts.CodeHost(conn.Name)
+	if err != nil {
+		return FetchResult{}, err
+	}
 	request := FetchRequest{
 		Repo:          record.ID,
 		CloneURL:      address,
 		RefsDigest:    record.Mirror.RefsDigest,
 		DefaultBranch: record.Mirror.DefaultBranch,
+		HasBranches:   func(ctx context.Context) (bool, error) { return host.HasBranches(ctx, record.Address) },
 		Progress:      o.progress,
 	}
 	if conn.overSSH() {
@@ -177,10 +182,6 @@ func (s *Syncer) fetchMirror(ctx context.Context, conn *connection, record Recor
 		result, err := s.opts.Mirrors.Fetch(ctx, request)
 		conn.key.note(err, s.now())
 		return result, err
-	}
-	host, err := s.opts.Hosts.CodeHost(conn.Name)
-	if err != nil {
-		return FetchResult{}, err
 	}
 	// One request finds out that a password is wrong, not gitMaxConcurrentClones at once.
 	if _, err := conn.credential.check(ctx, host, false); err != nil {

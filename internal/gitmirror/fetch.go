@@ -138,6 +138,9 @@ func (f *fetch) list(ctx context.Context) (err error) {
 				text: fmt.Sprintf("the git server listed %d refs and then %d, where the mirror has %d; nothing was changed", len(want.refs), len(again.refs), len(f.have.refs)),
 			}
 		}
+		if err := f.confirmEmpty(ctx, want); err != nil {
+			return err
+		}
 	}
 	if len(skipped) > 0 {
 		slices.Sort(skipped)
@@ -145,6 +148,25 @@ func (f *fetch) list(ctx context.Context) (err error) {
 			"first", printable(fmt.Sprintf("%q", skipped[0]), 300))
 	}
 	f.want = want
+	return nil
+}
+
+// confirmEmpty makes sure that a repository of which git lists no ref has none.
+func (f *fetch) confirmEmpty(ctx context.Context, want *refTable) error {
+	if len(want.refs) > 0 || f.request.HasBranches == nil {
+		return nil
+	}
+	has, err := f.request.HasBranches(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the git server lists no ref where the mirror has %d, and Bitbucket could not be asked whether that is so: %w", len(f.have.refs), err)
+	case has:
+		return &remoteError{
+			kind: bitbucket.ErrUnavailable,
+			text: fmt.Sprintf("the git server lists no ref where the mirror has %d, and Bitbucket's API has branches; "+
+				"nothing was changed. Look at what stands before git", len(f.have.refs)),
+		}
+	}
 	return nil
 }
 

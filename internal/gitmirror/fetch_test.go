@@ -300,6 +300,26 @@ func TestFetchRepositoryThatBecomesEmpty(t *testing.T) {
 			t.Errorf("refs:\n%s\nwant:\n%s", got, refs)
 		}
 	})
+	t.Run("nor do many, while Bitbucket says that there are branches", func(t *testing.T) {
+		f.origin.setFault(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", advertisementType)
+			_, _ = w.Write([]byte("001e# service=git-upload-pack\n00000000"))
+			return true
+		})
+		for _, answer := range []struct {
+			has  bool
+			err  error
+			want error
+		}{{true, nil, bitbucket.ErrUnavailable}, {false, bitbucket.ErrNotBitbucket, bitbucket.ErrNotBitbucket}} {
+			request := f.request()
+			request.HasBranches = func(context.Context) (bool, error) { return answer.has, answer.err }
+			_, err := f.Fetch(t.Context(), request)
+			wantErr(t, err, answer.want)
+			if got := refsOf(t, f.mirror()); got != refs {
+				t.Errorf("refs:\n%s\nwant:\n%s", got, refs)
+			}
+		}
+	})
 	t.Run("two equal answers are believed", func(t *testing.T) {
 		f.origin.setFault(nil)
 		for line := range strings.Lines(f.origin.git("for-each-ref", "--format=%(refname)")) {

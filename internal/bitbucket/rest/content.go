@@ -65,6 +65,29 @@ func (c *Client) defaultBranchBy(ctx context.Context, address bitbucket.Address,
 	return branch, nil
 }
 
+// HasBranches asks whether a repository has any branch. ErrNotFound.
+func (c *Client) HasBranches(ctx context.Context, address bitbucket.Address) (bool, error) {
+	path, err := repositoryPath(address, "branches")
+	if err != nil {
+		return false, err
+	}
+	var first page
+	got, err := c.ask(ctx, question{
+		op: "branches", path: path, query: url.Values{"limit": {"1"}},
+		decode: func(body []byte) (err error) {
+			first, err = decodePage(body, 0)
+			return err
+		},
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case got.status == http.StatusNoContent:
+		return false, nil
+	}
+	return len(first.rows) > 0 || !first.last, nil
+}
+
 // PathKind asks what a path of a repository is at a revision; "" is the default branch.
 // ErrNotFound when the repository, the revision or the path is not there.
 func (c *Client) PathKind(ctx context.Context, address bitbucket.Address, rev, path string) (bitbucket.PathKind, error) {
