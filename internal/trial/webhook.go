@@ -11,9 +11,14 @@ import (
 	"strings"
 )
 
-// Deliver sends a server what Bitbucket sends after a push to a repository, signed with
-// the webhook's secret, and returns the status of the answer.
+// Deliver is DeliverTo for the connection that ConfigFor makes.
 func (s *Server) Deliver(h Holding, secret string) (status int, err error) {
+	return s.DeliverTo(ConnectionName, h, secret)
+}
+
+// DeliverTo sends a connection of the server what Bitbucket sends after a push to a repository,
+// signed with the webhook's secret, and returns the status of the answer.
+func (s *Server) DeliverTo(connection string, h Holding, secret string) (status int, err error) {
 	key, slug, _ := strings.Cut(h.Address, "/")
 	body, err := json.Marshal(map[string]any{
 		"eventKey": "repo:refs_changed", "date": "2026-01-01T00:00:00+0000",
@@ -32,7 +37,7 @@ func (s *Server) Deliver(h Holding, secret string) (status int, err error) {
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
-	request, err := http.NewRequest(http.MethodPost, s.URL+"/api/v1/webhooks/bitbucket-server/"+ConnectionName, bytes.NewReader(body)) //nolint:noctx // the client has a timeout
+	request, err := http.NewRequest(http.MethodPost, s.URL+"/api/v1/webhooks/bitbucket-server/"+connection, bytes.NewReader(body)) //nolint:noctx // the client has a timeout
 	if err != nil {
 		return 0, err
 	}
