@@ -65,27 +65,34 @@ func (c *Client) defaultBranchBy(ctx context.Context, address bitbucket.Address,
 	return branch, nil
 }
 
-// HasBranches asks whether a repository has any branch. ErrNotFound.
+// HasBranches asks whether a repository has any branch. An empty list of branches is held against the
+// default branch, which an empty repository does not have: something that empties lists is not
+// believed. ErrNotFound.
 func (c *Client) HasBranches(ctx context.Context, address bitbucket.Address) (bool, error) {
 	path, err := repositoryPath(address, "branches")
 	if err != nil {
 		return false, err
 	}
 	var first page
-	got, err := c.ask(ctx, question{
+	_, err = c.ask(ctx, question{
 		op: "branches", path: path, query: url.Values{"limit": {"1"}},
 		decode: func(body []byte) (err error) {
 			first, err = decodePage(body, 0)
 			return err
 		},
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, err
-	case got.status == http.StatusNoContent:
+	}
+	if len(first.rows) > 0 {
+		return true, nil
+	}
+	// In this form, which every version has: the newer one names an unborn branch too.
+	_, err = c.defaultBranchBy(ctx, address, "branches/default")
+	if errors.Is(err, bitbucket.ErrEmptyRepository) || errors.Is(err, bitbucket.ErrNotFound) {
 		return false, nil
 	}
-	return len(first.rows) > 0 || !first.last, nil
+	return err == nil, err
 }
 
 // PathKind asks what a path of a repository is at a revision; "" is the default branch.

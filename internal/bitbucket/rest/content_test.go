@@ -53,23 +53,25 @@ func TestDefaultBranch(t *testing.T) {
 func TestHasBranches(t *testing.T) {
 	t.Parallel()
 	const at = "projects/WEB/repos/app/branches"
+	none := body(200, `{"size":0,"limit":1,"isLastPage":true,"values":[],"start":0}`)
 	for _, c := range []struct {
 		name    string
-		answer  http.HandlerFunc
+		r       routes
 		want    bool
 		wantErr []error
 	}{
-		{"with some", body(200, `{"size":1,"limit":1,"isLastPage":false,"values":[{"id":"refs/heads/main"}],"start":0,"nextPageStart":1}`), true, nil},
-		{"with none", body(200, `{"size":0,"limit":1,"isLastPage":true,"values":[],"start":0}`), false, nil},
-		{"with none on this page", body(200, `{"size":0,"limit":1,"isLastPage":false,"values":[],"start":0,"nextPageStart":1}`), true, nil},
-		{"with nothing to say", body(204, ``), false, nil},
-		{"that does not exist", file(t, 404, "error-404-repository.json"), false, []error{bitbucket.ErrNotFound}},
-		{"behind a login page", file(t, 200, "login.html"), false, []error{bitbucket.ErrNotBitbucket}},
-		{"when Bitbucket fails", body(501, ``), false, []error{bitbucket.ErrUnavailable}},
+		{"with some", routes{at: body(200, `{"size":1,"limit":1,"isLastPage":false,"values":[{"id":"refs/heads/main"}],"start":0,"nextPageStart":1}`)}, true, nil},
+		{"with none, and no default branch", routes{at: none, at + "/default": body(204, ``)}, false, nil},
+		{"with none, and a default branch that is not there", routes{at: none}, false, nil},
+		{"with a list that is empty, and a default branch", routes{at: none, at + "/default": file(t, 200, "branches-default.json")}, true, nil},
+		{"with a list that is empty, when Bitbucket fails then", routes{at: none, at + "/default": body(501, ``)}, false, []error{bitbucket.ErrUnavailable}},
+		{"that does not exist", routes{at: file(t, 404, "error-404-repository.json")}, false, []error{bitbucket.ErrNotFound}},
+		{"behind a login page", routes{at: file(t, 200, "login.html")}, false, []error{bitbucket.ErrNotBitbucket}},
+		{"when Bitbucket fails", routes{at: body(501, ``)}, false, []error{bitbucket.ErrUnavailable}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, "8.19", routes{at: c.answer})
+			s := newServer(t, "8.19", c.r)
 			got, err := newClient(t, s.base()).HasBranches(t.Context(), app)
 			wantError(t, err, c.wantErr)
 			if got != c.want {
