@@ -27,7 +27,7 @@ import (
 //	POST   /control/move            the move of the link world
 //	POST   /control/repository      a Repository
 //	DELETE /control/repository      {"repository"}
-//	POST   /control/change          {"repository", and any of "state", "archived", "labels"}
+//	POST   /control/change          {"repository", and any of "state", "archived", "public", "labels"}
 //	POST   /control/project         a Project
 //	POST   /control/user            a User
 //	POST   /control/password        {"user", "password"}
@@ -176,6 +176,7 @@ func (c *control) worldRoutes(mux *http.ServeMux) {
 		Repository string
 		State      string
 		Archived   *bool
+		Public     *bool
 		Labels     *[]string
 	},
 	) (any, error) {
@@ -185,6 +186,9 @@ func (c *control) worldRoutes(mux *http.ServeMux) {
 			}
 			if in.Archived != nil {
 				r.Archived = *in.Archived
+			}
+			if in.Public != nil {
+				r.Public = *in.Public
 			}
 			if in.Labels != nil {
 				r.Labels = *in.Labels
