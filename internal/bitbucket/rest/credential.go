@@ -30,7 +30,7 @@ type credential struct {
 func newCredential(o Options) (*credential, error) {
 	c := &credential{
 		token: o.Token.Reveal(), username: o.Username, password: o.Password.Reveal(),
-		suspect: true, proving: make(chan struct{}, 1), git: gitLogin{first: make(chan struct{}, 1)},
+		suspect: true, proving: make(chan struct{}, 1), git: newGitLogin(),
 	}
 	for name, value := range map[string]string{"token": c.token, "username": c.username, "password": c.password} {
 		if strings.ContainsFunc(value, unicode.IsControl) {

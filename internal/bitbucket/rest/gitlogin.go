@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxGitRefusals is how many logins of git may fail before the first that succeeds. Five in a
@@ -16,11 +17,24 @@ const maxGitRefusals = 3
 // name is a failed login.
 type gitLogin struct {
 	first chan struct{} // holds one: until a login succeeded, one request tries it, not all at once
+	tries chan struct{} // holds maxGitRefusals: so many are without an answer at most
+
+	// patience is how long others wait for the answer to a try before one of them tries too. A single
+	// repository whose git never answers must not keep the whole connection waiting.
+	patience time.Duration
 
 	mu       sync.Mutex
 	accepted bool // a login succeeded
 	alone    bool // the token was accepted alone where the login was refused: so the name is wrong
 	refusals int  // since the beginning, where neither is true
+}
+
+// firstLoginTime is the patience of a client. A login is answered with the list of refs, which takes a large
+// repository on a busy server some seconds.
+const firstLoginTime = 10 * time.Second
+
+func newGitLogin() gitLogin {
+	return gitLogin{first: make(chan struct{}, 1), tries: make(chan struct{}, maxGitRefusals), patience: firstLoginTime}
 }
 
 // isSettled tells that requests need not wait for each other.
@@ -66,17 +80,28 @@ func (l *gitLogin) forgive() {
 	l.refusals = min(l.refusals, maxGitRefusals-1)
 }
 
-// enter waits while another request tries a login that has not succeeded yet.
+// enter waits while another request tries a login that has not succeeded yet, but not for ever.
 func (l *gitLogin) enter(ctx context.Context) (leave func(), err error) {
 	if l.isSettled() {
 		return func() {}, nil
 	}
-	select {
-	case l.first <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for _, place := range []chan struct{}{l.first, l.tries} {
+		select {
+		case place <- struct{}{}:
+		case <-ctx.Done():
+			if place == l.tries {
+				<-l.first
+			}
+			return nil, ctx.Err()
+		}
 	}
-	leave = func() { <-l.first }
+	next := sync.OnceFunc(func() { <-l.first })
+	overdue := time.AfterFunc(l.patience, next)
+	leave = func() {
+		overdue.Stop()
+		<-l.tries
+		next()
+	}
 	if l.isSettled() { // by the one that was waited for
 		leave()
 		return func() {}, nil

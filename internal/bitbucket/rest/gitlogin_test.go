@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"example.com/signpost/internal/bitbucket/bitbuckettest"
 	"example.com/signpost/internal/siteconfig"
@@ -140,4 +141,33 @@ func infoRefs(t *testing.T, client *Client, cloneURL string) (status int) {
 		t.Error(err)
 	}
 	return resp.StatusCode
+}
+
+// TestGitOfOneRepositoryThatNeverAnswers asks a repository first whose answer does not come. Until then no
+// login has succeeded; the other repositories get theirs all the same.
+func TestGitOfOneRepositoryThatNeverAnswers(t *testing.T) {
+	t.Parallel()
+	stuck, goOn := make(chan struct{}), make(chan struct{})
+	rest := (&fakeServer{}).handler("8.19.0", nil)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		repository, isGit := strings.CutPrefix(r.URL.Path, "/ctx/scm/web/")
+		switch {
+		case !isGit:
+			rest.ServeHTTP(w, r)
+		case strings.HasPrefix(repository, "stuck"):
+			close(stuck)
+			<-goOn
+		}
+	}))
+	t.Cleanup(s.Close)
+	client := newClient(t, s.URL+"/ctx", withToken, func(o *Options) { o.Username = botName })
+	client.credential.git.patience = 10 * time.Millisecond
+	var asking sync.WaitGroup
+	asking.Go(func() { infoRefs(t, client, s.URL+"/ctx/scm/web/stuck.git") })
+	<-stuck
+	if status := infoRefs(t, client, s.URL+"/ctx/scm/web/app.git"); status != http.StatusOK {
+		t.Errorf("status %d, want 200", status)
+	}
+	close(goOn)
+	asking.Wait()
 }
