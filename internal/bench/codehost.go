@@ -76,12 +76,11 @@ func (h *codeHost) repository(i int) string {
 	return filepath.Join(h.dir, "repositories", strconv.Itoa(i+1))
 }
 
-// push adds a commit to a repository.
-func (h *codeHost) push(i, turn int) error {
-	_, err := h.server.Push(hostProject+"/"+h.slug(i), bitbuckettest.History{Commits: []bitbuckettest.Commit{{
+// push adds a commit to a repository, and returns what its refs are afterwards.
+func (h *codeHost) push(i, turn int) (refs map[string]string, err error) {
+	return h.server.Push(hostProject+"/"+h.slug(i), bitbuckettest.History{Commits: []bitbuckettest.Commit{{
 		Branch: "main", Message: "turn", Files: map[string]bitbuckettest.File{"pushed.txt": bitbuckettest.Text(strconv.Itoa(turn))},
 	}}})
-	return err
 }
 
 // authorization is the header that git is given.

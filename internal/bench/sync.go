@@ -165,7 +165,7 @@ func (s *syncBench) comparePasses(ctx context.Context) ([]row, error) {
 		return func(ctx context.Context) (cost, error) {
 			for i := range pushedRepositories {
 				turn++
-				if err := h.push(i*passRepositories/pushedRepositories, turn); err != nil {
+				if _, err := h.push(i*passRepositories/pushedRepositories, turn); err != nil {
 					return cost{}, err
 				}
 			}
