@@ -157,8 +157,10 @@ func packTogether(ctx context.Context, program *gitProgram, stage, mirror string
 	base := filepath.Join(stage, "objects", "pack", "pack")
 	_, err := program.run(ctx, gitRun{
 		dir: stage,
-		args: []string{"pack-objects", "--stdin-packs", "--delta-base-offset", "--non-empty", "--quiet", "--threads=1",
-			"--window-memory=64m", base},
+		args: []string{
+			"pack-objects", "--stdin-packs", "--delta-base-offset", "--non-empty", "--quiet", "--threads=1",
+			"--window-memory=64m", base,
+		},
 		config: receiveConfig(),
 		// The program makes its temporary files beside its own objects, so these are not the mirror's.
 		env:   []string{"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + quoteAlternate(filepath.Join(mirror, "objects"))},

@@ -53,16 +53,6 @@ func packsOf(t testing.TB, dir string) []string {
 	return packs
 }
 
-// largest returns the largest pack of a mirror.
-func largest(t testing.TB, dir string) string {
-	t.Helper()
-	_, large, err := split(packsOf(t, dir))
-	if err != nil || len(large) == 0 {
-		t.Fatalf("packs %v, %v", large, err)
-	}
-	return large[len(large)-1]
-}
-
 // noise returns bytes that do not compress.
 func noise(n int, of uint64) string {
 	b := make([]byte, n)
