@@ -20,6 +20,8 @@ import (
 
 const (
 	deliverySecret = "secret of the deliveries"
+	// quietTime passes before each push: deliveries that follow one another in less are taken together.
+	quietTime = 300 * time.Millisecond
 	// visibleTime bounds the wait for a push to be seen.
 	visibleTime = 30 * time.Second
 )
@@ -76,6 +78,7 @@ func compareDelivery(ctx context.Context, b *bench) (_ []row, err error) {
 
 	turn := 0
 	push := func() (commit string, err error) {
+		time.Sleep(quietTime)
 		turn++
 		hashes, err := h.push(0, turn)
 		return hashes["refs/heads/main"], err
