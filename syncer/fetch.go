@@ -80,10 +80,27 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 	}
 	asked := s.begun.asked(id)
 	f, err := s.fetchNow(ctx, conn, record, o)
-	if err == nil && f.outcome != outcomePostponed {
+	switch {
+	case err != nil:
+	case f.outcome != outcomePostponed:
 		s.begun.serve(id, asked)
+	case o.asked && errors.Is(f.err, errRefused):
+		err = s.makeDue(ctx, record)
 	}
 	return f, err
+}
+
+// makeDue lets the schedule make up for a fetch that was asked for while the credential was refused: it
+// passes over what is due until the credential is accepted, and what is not due would wait on.
+func (s *Syncer) makeDue(ctx context.Context, record Record) error {
+	status := record.Mirror
+	if now := s.now(); status.NextFetch.After(now) {
+		status.NextFetch = now
+		if err := s.opts.Index.SaveMirror(ctx, record.ID, status); err != nil && !errors.Is(err, ErrNoRecord) {
+			return fmt.Errorf("store the mirror status of %s: %w", record.ID, err)
+		}
+	}
+	return nil
 }
 
 // fetchNow is fetch after the wait for a place.

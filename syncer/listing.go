@@ -154,6 +154,12 @@ func (l *listing) run(ctx context.Context, status *ConnectionStatus) (complete b
 	if len(l.doubts) > 0 {
 		return false, nil
 	}
+	if err := l.confirmMissing(ctx); err != nil {
+		return false, err
+	}
+	if len(l.doubts) > 0 {
+		return false, nil
+	}
 	// And last: a token that expired on the way leaves a short and valid list.
 	after, err := l.conn.credential.check(ctx, l.host, true)
 	if err != nil {
