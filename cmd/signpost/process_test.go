@@ -64,8 +64,6 @@ type server struct {
 	url string
 }
 
-const testToken = trial.AdminToken
-
 // startServer starts signpost serve on a free port and waits until it answers.
 func startServer(dir string, env []string, args ...string) (*server, error) {
 	path, err := program("signpost")

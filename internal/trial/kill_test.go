@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -130,7 +131,7 @@ func (k *killer) kill(t *testing.T, n int) {
 			Kind: bitbuckettest.KindGit, Effect: bitbuckettest.EffectTrickle, Delay: time.Duration(1+k.random.IntN(3)) * time.Millisecond,
 		}))
 	}
-	env := append(k.Env[:len(k.Env):len(k.Env)], "SIGNPOST_ADMIN_TOKEN="+AdminToken, "SIGNPOST_LOG_FORMAT=json")
+	env := append(slices.Clip(k.Env), "SIGNPOST_ADMIN_TOKEN="+AdminToken, "SIGNPOST_LOG_FORMAT=json")
 	args := []string{"sync", "--data", k.data}
 	serve := k.random.IntN(2) == 0
 	if serve {

@@ -94,6 +94,18 @@ func Call(method, address, body string, header http.Header) (*http.Response, str
 	return response, string(text), apitest.Check(request, response, text)
 }
 
+// ask is Call for those who want the status and a header of the answer only. An answer other than want is a Problem.
+func ask(method, address, body string, header http.Header, want int) (http.Header, string, error) {
+	response, text, err := Call(method, address, body, header) //nolint:bodyclose // it has been
+	if err == nil && response.StatusCode != want {
+		err = &Problem{response.StatusCode, text}
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return response.Header, text, nil
+}
+
 // Problem is an answer of the API other than 200.
 type Problem struct {
 	Status int
@@ -105,43 +117,33 @@ func (p *Problem) Error() string { return fmt.Sprintf("status %d: %s", p.Status,
 
 // Resolve asks for the link of a page. The error is a Problem where the API says one.
 func (s *Server) Resolve(page string) (link resolver.Link, err error) {
-	response, body, err := Call(http.MethodGet, s.URL+"/api/v1/resolve?url="+url.QueryEscape(page), "", nil)
+	_, body, err := ask(http.MethodGet, s.URL+"/api/v1/resolve?url="+url.QueryEscape(page), "", nil, http.StatusOK)
 	if err != nil {
 		return link, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return link, &Problem{response.StatusCode, body}
 	}
 	return link, json.Unmarshal([]byte(body), &link)
 }
 
 // Sync asks for a fetch of the repository with a number now.
 func (s *Server) Sync(number int64) error {
-	response, body, err := Call(http.MethodPost, fmt.Sprintf("%s/api/v1/repositories/%s:%d/sync", s.URL, ConnectionName, number), "", AdminHeader())
-	if err == nil && response.StatusCode != http.StatusAccepted {
-		err = &Problem{response.StatusCode, body}
-	}
+	address := fmt.Sprintf("%s/api/v1/repositories/%s:%d/sync", s.URL, ConnectionName, number)
+	_, _, err := ask(http.MethodPost, address, "", AdminHeader(), http.StatusAccepted)
 	return err
 }
 
 // PutConfig stores a site configuration in place of whatever is there.
 func (s *Server) PutConfig(c Config) error {
-	response, body, err := Call(http.MethodGet, s.URL+"/api/v1/site-config", "", AdminHeader())
+	address := s.URL + "/api/v1/site-config"
+	stored, _, err := ask(http.MethodGet, address, "", AdminHeader(), http.StatusOK)
 	if err != nil {
 		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return &Problem{response.StatusCode, body}
 	}
 	text, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
 	header := AdminHeader()
-	header.Set("If-Match", response.Header.Get("Etag"))
-	response, body, err = Call(http.MethodPut, s.URL+"/api/v1/site-config", string(text), header)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = &Problem{response.StatusCode, body}
-	}
+	header.Set("If-Match", stored.Get("Etag"))
+	_, _, err = ask(http.MethodPut, address, string(text), header, http.StatusOK)
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,8 +29,6 @@ type world struct {
 	double *trial.Double
 	estate *trial.Estate
 	server *trial.Server
-
-	takesWebhooks bool // the server has an endpoint for deliveries
 
 	primary atomic.Int64 // number of the newest primary whose PUT has returned
 	slugs   atomic.Int64 // for addresses that nobody had
@@ -66,13 +63,7 @@ func newWorld(place trial.Place, o options) (*world, error) {
 	if w.server, err = place.StartServer("--data", w.data); err != nil {
 		return w, err
 	}
-	if err := w.server.PutConfig(w.config(0, "")); err != nil {
-		return w, err
-	}
-	h, _ := w.estate.Pick(random)
-	status, err := w.server.Deliver(h, webhookSecret)
-	w.takesWebhooks = status != http.StatusNotFound
-	return w, err
+	return w, w.server.PutConfig(w.config(0, ""))
 }
 
 // address returns an address that nobody had.
