@@ -29,9 +29,6 @@ func (l *listing) confirmMissing(ctx context.Context) error {
 		found, err := l.host.Repository(ctx, r.Address)
 		switch {
 		case errors.Is(err, bitbucket.ErrNotFound), errors.Is(err, bitbucket.ErrForbidden):
-		case errors.Is(err, bitbucket.ErrUnauthorized) && !errors.Is(err, errRefused):
-			// Older versions say this of what the account may not see; the check of the
-			// credential behind the list tells it from a token that has expired.
 		case err != nil:
 			return fmt.Errorf("ask for %s, which the listing lacks: %w", r.Address, err)
 		case found.ID == r.ID && found.State == bitbucket.StateAvailable && strings.EqualFold(found.String(), r.String()):

@@ -36,7 +36,8 @@ func TestAListThatIsShortIsHeldAgainstWhatIsThere(t *testing.T) {
 		{"most were deleted", 2, all[:2], nil, true, "", missingAsked},
 		{"one is somewhere else now, where the account may not see it", 59, moved, nil, true, "", 1},
 		{"Bitbucket cannot be asked", 58, nil, bitbucket.ErrUnavailable, false, "PRJ/r59, which the listing lacks", 1},
-		{"the account may not read it any more", 59, nil, bitbucket.ErrUnauthorized, true, "", 1},
+		{"the account may not read it any more", 59, nil, bitbucket.ErrForbidden, true, "", 1},
+		{"the credential is refused meanwhile", 59, nil, bitbucket.ErrUnauthorized, false, "PRJ/r60, which the listing lacks", 1},
 		{"nothing is missing", 60, nil, bitbucket.ErrUnavailable, false, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

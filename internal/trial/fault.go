@@ -82,7 +82,8 @@ func RandomFault(random *rand.Rand) bitbuckettest.Fault {
 		f = EmptyAdvertisement()
 		f.Count = count
 	case 15:
-		f.Effect = bitbuckettest.EffectAnonymous
+		// A token that has expired has done so for everything.
+		f = bitbuckettest.Fault{Effect: bitbuckettest.EffectAnonymous}
 	}
 	return f
 }
