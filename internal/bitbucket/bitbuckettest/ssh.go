@@ -182,7 +182,7 @@ func (t *sshServer) run(ctx context.Context, conn net.Conn, account, line string
 	who := caller{user: s.users[account]}
 	s.mu.RUnlock()
 	record := Request{Time: s.now(), Kind: KindSSH, Method: "SSH", Path: path, Authenticated: true, User: who.name()}
-	out := &sshWriter{out: channel, ctx: ctx, closing: s.closing}
+	out := &sshWriter{out: channel, ctx: ctx, closing: s.closing, hangUp: func() { _ = conn.Close() }}
 	defer func() {
 		record.Bytes = out.written
 		s.requests.add(record)
@@ -221,7 +221,6 @@ func (t *sshServer) run(ctx context.Context, conn net.Conn, account, line string
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = channel, out, channel.Stderr()
 	cmd.WaitDelay = 100 * time.Millisecond // standard input ends with the channel, which is closed afterwards
 	if err := cmd.Run(); out.cut {
-		_ = conn.Close()
 		return 1
 	} else if err != nil && cmd.ProcessState == nil {
 		return 1
@@ -235,6 +234,7 @@ type sshWriter struct {
 	ctx     context.Context //nolint:containedctx // the connection's
 	closing <-chan struct{}
 	fault   *Fault
+	hangUp  func()
 	written int64
 	cut     bool
 }
@@ -253,6 +253,7 @@ func (w *sshWriter) Write(p []byte) (int, error) {
 				w.wait(0)
 			}
 			w.cut = true
+			w.hangUp() // now: git-upload-pack may wait for the client, who waits for more
 			return n, errCut
 		}
 	}
