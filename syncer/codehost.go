@@ -80,6 +80,8 @@ type FetchRequest struct {
 	SSH *siteconfig.SSHCredential
 	// RefsDigest is what the last fetch returned; the fetch ends early when nothing differs. "" forces it.
 	RefsDigest string
+	// SizeBytes is what the last fetch returned; 0 when unknown.
+	SizeBytes int64
 	// DefaultBranch is used for HEAD where git does not tell one; "" when unknown.
 	DefaultBranch string
 	// HasBranches asks Bitbucket, otherwise than by git, whether the repository has any branch. It is called when

@@ -190,6 +190,7 @@ func (s *Syncer) fetchMirror(ctx context.Context, conn *connection, record Recor
 		Repo:          record.ID,
 		CloneURL:      address,
 		RefsDigest:    record.Mirror.RefsDigest,
+		SizeBytes:     record.Mirror.SizeBytes,
 		DefaultBranch: record.Mirror.DefaultBranch,
 		HasBranches:   func(ctx context.Context) (bool, error) { return host.HasBranches(ctx, record.Address) },
 		Progress:      o.progress,

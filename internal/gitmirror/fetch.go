@@ -94,6 +94,9 @@ func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 		DefaultBranch: f.want.defaultBranch(),
 		Empty:         len(f.want.refs) == 0,
 	}
+	if f.size == 0 && f.used == "" && !f.cloned {
+		f.size = f.request.SizeBytes // nothing was written, so it still holds
+	}
 	if f.size == 0 {
 		if f.size, err = sizeOf(f.dir); err != nil {
 			return syncer.FetchResult{}, err

@@ -21,19 +21,26 @@ type refTable struct {
 	head string                   // full name of the branch, which may be unborn; "" when detached
 	// detached is the hash in a HEAD that names no branch. This package writes no such HEAD.
 	detached plumbing.Hash
+
+	sum string // what digest returned; "" before
 }
 
 // names returns the full names in order.
 func (t *refTable) names() []string { return slices.Sorted(maps.Keys(t.refs)) }
 
-// digest returns a hash over the sorted refs and HEAD. Two tables with one digest are the same.
+// digest returns a hash over the sorted refs and HEAD. Two tables with one digest are the same. A table does
+// not change once it was asked for its digest, which is made once: a fetch asks several times.
 func (t *refTable) digest() string {
+	if t.sum != "" {
+		return t.sum
+	}
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "HEAD %s %s\n", t.head, t.detached)
 	for _, name := range t.names() {
 		_, _ = fmt.Fprintf(h, "%s %s\n", name, t.refs[name])
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	t.sum = hex.EncodeToString(h.Sum(nil))
+	return t.sum
 }
 
 // defaultBranch returns the short name of the branch that HEAD names.
