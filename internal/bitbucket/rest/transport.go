@@ -87,6 +87,12 @@ func (a attempt) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := c.turn(r.Context()); err != nil {
 		return nil, err
 	}
+	if r.Header.Get("Authorization") != "" {
+		// Once more after the wait: what was refused meanwhile is not sent by all who waited.
+		if err := c.credential.refused(); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(r.Context(), c.opts.Timeout, errNoAnswer)
 	began := time.Now()
 	resp, err := c.base.RoundTrip(r.WithContext(ctx))
@@ -181,6 +187,13 @@ func (c *Client) sendPaced(r *http.Request) (*http.Response, error) {
 	if err := c.turn(r.Context()); err != nil {
 		closeBody(r)
 		return nil, c.describe(r.Context(), "git", err)
+	}
+	if r.Header.Get("Authorization") != "" {
+		// Once more after the wait; see attempt.
+		if err := c.admit(r.Context()); err != nil {
+			closeBody(r)
+			return nil, err
+		}
 	}
 	began := time.Now()
 	resp, err := c.git.RoundTrip(r)
