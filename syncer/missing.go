@@ -31,12 +31,22 @@ func (l *listing) confirmMissing(ctx context.Context) error {
 		case errors.Is(err, bitbucket.ErrNotFound), errors.Is(err, bitbucket.ErrForbidden):
 		case err != nil:
 			return fmt.Errorf("ask for %s, which the listing lacks: %w", r.Address, err)
-		case found.ID == r.ID && found.State == bitbucket.StateAvailable && strings.EqualFold(found.String(), r.String()):
+		case found.ID == r.ID && found.State == bitbucket.StateAvailable && l.stillTaken(found, r):
 			l.doubts = append(l.doubts, fmt.Sprintf("the listing lacks %s, and perhaps more, which is there all the same; nothing is removed", r.Address))
 			return nil
 		}
 	}
 	return nil
+}
+
+// stillTaken tells that the listing should have had a repository that answered: at its address, or at one that it
+// was given while the pages were read, which can leave it on none of them.
+func (l *listing) stillTaken(found bitbucket.Repository, r Record) bool {
+	if strings.EqualFold(found.String(), r.String()) {
+		return true
+	}
+	_, taken := l.conn.takenBy(found, r)
+	return taken == IsTaken
 }
 
 // newlyMissing returns some of the repositories that a selector certainly takes, and that this

@@ -68,6 +68,36 @@ func TestAListThatIsShortIsHeldAgainstWhatIsThere(t *testing.T) {
 	}
 }
 
+// A list is in the order of the names: what is renamed while its pages are read can be on none of them.
+func TestWhatIsRenamedWhileItIsListedIsNotMissing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		change  func(*siteconfig.Connection)
+		now     string
+		removes bool
+	}{
+		{"all are taken", func(*siteconfig.Connection) {}, "ABC/a", false},
+		{"its project is taken", func(c *siteconfig.Connection) { c.ProjectKeys = []string{"PRJ"} }, "PRJ/a", false},
+		{"it left its project", func(c *siteconfig.Connection) { c.ProjectKeys = []string{"PRJ"} }, "ABC/a", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.reconfigure(c.change)
+			b.host.serve(repo(1, "PRJ/b"), repo(2, "PRJ/z"))
+			b.listNow(t, "bitbucket")
+			b.host.serve(repo(1, "PRJ/b"))
+			b.host.one = func(bitbucket.Address) (bitbucket.Repository, error) { return repo(2, c.now), nil }
+			status := b.listNow(t, "bitbucket")
+			record := b.memory.record(t, id(2))
+			if removed := !record.MissingSince.IsZero() || !record.Selected; removed != c.removes || (status.Error == "") != c.removes {
+				t.Errorf("removed: %v, want %v (missing since %v); the status is %q", removed, c.removes, record.MissingSince, status.Error)
+			}
+		})
+	}
+}
+
 func TestWhatAQueryNoLongerFindsIsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
