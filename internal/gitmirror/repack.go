@@ -25,24 +25,32 @@ const (
 )
 
 // repack makes one pack of the mirror's small ones when there are many, with the git program. What goes
-// wrong costs nothing but the time: the mirror stays as it is. Without the program a crowded mirror is cloned anew.
+// wrong costs nothing but the time: the mirror stays as it is, and the next try waits until as many packs have come
+// again, lest every fetch pays for it. Without the program a crowded mirror is cloned anew.
 func (f *fetch) repack(ctx context.Context) {
 	packs, err := packFiles(f.dir, ".pack")
-	if err != nil || len(packs) < f.repackAt {
+	if err != nil || len(packs) < max(f.Mirrors.repackAt, f.writer.repackAt) {
 		return
 	}
 	_, program, _ := f.current() // why there is none was said when it was looked for
 	if program == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, repackTime)
+	limited, cancel := context.WithTimeout(ctx, f.repackTime)
 	defer cancel()
 	start := time.Now()
-	rolled, err := f.rollUp(ctx, program, packs)
+	rolled, err := f.rollUp(limited, program, packs)
+	f.writer.repackAt = 0
+	if err != nil {
+		f.writer.repackAt = len(packs) + f.Mirrors.repackAt
+	}
 	switch {
 	case err == nil && rolled > 0:
 		f.log.InfoContext(ctx, "small packs of a mirror were made one", "repository", f.id, "packs", rolled, "of", len(packs), "took", time.Since(start))
 	case err == nil, stopped(ctx) != nil:
+	case stopped(limited) != nil:
+		f.log.WarnContext(ctx, "a mirror could not be repacked in time, and stays as it is until more packs have come",
+			"repository", f.id, "packs", len(packs), "limit", f.repackTime)
 	case errors.Is(err, syncer.ErrNoSpace):
 		f.log.WarnContext(ctx, "no room to repack a mirror", "repository", f.id, "err", err)
 	default:

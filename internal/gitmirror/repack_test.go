@@ -1,14 +1,17 @@
 package gitmirror
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -352,4 +355,35 @@ func TestRemove(t *testing.T) {
 		t.Errorf("result %+v", result)
 	}
 	f.checkSame(t)
+}
+
+// TestARepackThatFailedWaits: a repack that takes too long is told, and not tried again at every fetch.
+func TestARepackThatFailedWaits(t *testing.T) {
+	t.Parallel()
+	var told bytes.Buffer
+	f := newFixtureWith(t, Options{RepackPacks: 3, Logger: slog.New(slog.NewTextHandler(&told, nil))})
+	f.repackTime = time.Nanosecond
+	const text = "could not be repacked in time"
+	for n := range 7 {
+		f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): noise(2000, uint64(n))})
+		f.fetch(t)
+		want := 0
+		switch {
+		case n >= 5: // 6 packs
+			want = 2
+		case n >= 2: // 3 packs
+			want = 1
+		}
+		if got := strings.Count(told.String(), text); got != want {
+			t.Fatalf("told %d times of a failed repack with %d packs, want %d:\n%s", got, n+1, want, told.String())
+		}
+	}
+	f.repackTime = time.Hour
+	for n := range 3 {
+		f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint("more", n): noise(2000, uint64(n+10))})
+		f.fetch(t)
+	}
+	if packs := packsOf(t, f.mirror()); len(packs) >= 6 {
+		t.Errorf("%d packs after a repack", len(packs))
+	}
 }
