@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
@@ -287,8 +286,8 @@ func (f *fetch) obtainOnce(ctx context.Context, into stage, wants []plumbing.Has
 
 // missing returns what f.want names and neither the mirror nor the stage has.
 func (f *fetch) missing(into stage, mirror *filesystem.Storage) ([]plumbing.Hash, error) {
-	staged := openStage(into.dir)
-	wants, err := lacking(staged.Storage, distinct(f.want.refs))
+	staged := openObjects(into.dir)
+	wants, err := lacking(staged, distinct(f.want.refs))
 	if err = errors.Join(err, staged.Close()); err != nil {
 		return nil, fmt.Errorf("read the objects that were received: %w", err)
 	}
@@ -394,10 +393,8 @@ func initBare(dir string) error {
 }
 
 // openObjects opens the objects of a repository for the length of a fetch.
-func openObjects(dir string) *filesystem.Storage { return openObjectsOn(osfs.New(dir)) }
-
-func openObjectsOn(files billy.Filesystem) *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(files, cache.NewObjectLRU(8*cache.MiByte),
+func openObjects(dir string) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(8*cache.MiByte),
 		filesystem.Options{MaxOpenDescriptors: maxOpenPacks})
 }
 
