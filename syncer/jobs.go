@@ -276,7 +276,11 @@ func (s *Syncer) workFetch(ctx context.Context, args FetchArgs, created time.Tim
 		return nil // another job has done it since
 	}
 	f, err := s.fetch(ctx, args.id(), fetchOptions{asked: args.Asked})
-	if wait := s.postponement(args.Connection, f); err == nil && args.Asked && wait > 0 {
+	wait := s.postponement(args.Connection, f)
+	if config, _ := s.current(); config.DisableAutoGitUpdates && f.outcome == outcomePostponed && errors.Is(f.err, errRefused) {
+		wait = maxPostponement // no schedule makes up for it
+	}
+	if err == nil && args.Asked && wait > 0 {
 		return river.JobSnooze(wait) // it may not be due: nothing else would think of it
 	}
 	return orLater(ctx, err)

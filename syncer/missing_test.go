@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river/rivertype"
+
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
 )
@@ -132,6 +134,27 @@ func TestAFetchThatIsAskedForWhileTheCredentialIsRefusedIsMadeUpFor(t *testing.T
 		f, err := b.fetch(t.Context(), id(n), fetchOptions{asked: asked})
 		if got := b.memory.record(t, id(n)).Mirror.NextFetch; err != nil || asked && (f.outcome != outcomePostponed || !got.Equal(b.clock)) || !asked && !got.Equal(before) {
 			t.Errorf("asked for: %v: %v, %v; the next fetch is due %v, now it is %v", asked, f, err, got, b.clock)
+		}
+	}
+}
+
+func TestAFetchThatIsAskedForWhileTheCredentialIsRefusedWaitsWhereNoScheduleFetches(t *testing.T) {
+	t.Parallel()
+	for _, scheduled := range []bool{true, false} {
+		b := newBench(t)
+		b.memory.records[id(1)] = Record{Repository: repo(1, "PRJ/a"), Selected: true, Mirror: MirrorStatus{LastFetch: b.clock}}
+		b.mirrors.fetch = func(context.Context, FetchRequest) (FetchResult, error) {
+			return FetchResult{}, errors.New("git was called")
+		}
+		config, _ := b.current()
+		changed := *config
+		changed.DisableAutoGitUpdates = !scheduled
+		b.SetConfig(&changed)
+		b.connection("bitbucket").credential.refuse(bitbucket.ErrUnauthorized)
+		err := b.workFetch(t.Context(), FetchArgs{Connection: "bitbucket", Number: 1, Asked: true}, b.clock)
+		var later *rivertype.JobSnoozeError
+		if errors.As(err, &later) == scheduled || scheduled && err != nil {
+			t.Errorf("with a schedule: %v: %v; want the job to be kept only where nothing else makes up for it", scheduled, err)
 		}
 	}
 }
