@@ -45,7 +45,8 @@ var comparisons = []struct {
 	{"index", compareIndex},
 	{"startup", compareStartup},
 	{"listing", compareListing},
-	{"sync", compareSync},
+	{"clones", compareClones},
+	{"passes", comparePasses},
 	{"delivery", compareDelivery},
 	{"idle", compareIdle},
 }
@@ -62,7 +63,7 @@ type bench struct {
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	only := flags.String("only", "", "run the groups whose name matches this `regexp`: http, resolve, mirror, index, startup, listing, sync, delivery, idle")
+	only := flags.String("only", "", "run the groups whose name matches this `regexp`: http, resolve, mirror, index, startup, listing, clones, passes, delivery, idle")
 	seconds := flags.Float64("seconds", 8, "measure each pair for about so many `seconds`")
 	profile := flags.String("cpuprofile", "", "write a CPU profile of all of it to this `file`")
 	if err := flags.Parse(args); err != nil {

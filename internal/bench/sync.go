@@ -23,20 +23,11 @@ const (
 	atOnce = 5
 )
 
-// compareSync compares what the whole program does with mirrors, started as people start it, with what a
-// script of git commands does.
-func compareSync(ctx context.Context, b *bench) ([]row, error) {
+// newSyncBench returns what the comparisons of whole passes need: the program, started as people start it, and
+// scripts of git commands.
+func (b *bench) newSyncBench(ctx context.Context) (*syncBench, error) {
 	program, err := b.buildProgram(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &syncBench{bench: b, program: program, git: gitProgram{home: b.tmp}}
-	cloned, err := s.compareClones(ctx)
-	if err != nil {
-		return nil, err
-	}
-	passes, err := s.comparePasses(ctx)
-	return append(cloned, passes...), err
+	return &syncBench{bench: b, program: program, git: gitProgram{home: b.tmp}}, err
 }
 
 type syncBench struct {
@@ -91,7 +82,11 @@ func (s *syncBench) each(ctx context.Context, h *codeHost, command string) (cost
 }
 
 // compareClones compares the first mirrors of repositories of usual sizes.
-func (s *syncBench) compareClones(ctx context.Context) ([]row, error) {
+func compareClones(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.newSyncBench(ctx)
+	if err != nil {
+		return nil, err
+	}
 	templates := make([]string, 0, 5)
 	for i, files := range []int{200, 800, 2_500, 6_000, 12_000} {
 		dir := filepath.Join(s.tmp, fmt.Sprintf("template-%d.git", i))
@@ -139,7 +134,11 @@ func (s *syncBench) compareClones(ctx context.Context) ([]row, error) {
 }
 
 // comparePasses compares passes over many small repositories that are mirrored already.
-func (s *syncBench) comparePasses(ctx context.Context) ([]row, error) {
+func comparePasses(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.newSyncBench(ctx)
+	if err != nil {
+		return nil, err
+	}
 	template := filepath.Join(s.tmp, "small.git")
 	if err := s.git.makeSources(ctx, template, 20); err != nil {
 		return nil, err
