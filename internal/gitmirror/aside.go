@@ -29,7 +29,8 @@ func (w *writer) swap(fresh, tmp string) (remove func(), err error) {
 		return func() { _ = os.RemoveAll(fresh) }, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nothing, os.Rename(fresh, w.dir)
-	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EOPNOTSUPP):
+	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EOPNOTSUPP),
+		errors.Is(err, syscall.EPERM): // what a sandbox answers to a call that it does not know
 		return w.swapInTurn(fresh, tmp)
 	default:
 		return nothing, fmt.Errorf("exchange the mirrors: %w", err)
