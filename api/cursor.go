@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
+	"strings"
 
 	"example.com/signpost/internal/bitbucket"
 )
@@ -23,7 +24,8 @@ func cursorBehind(id bitbucket.RepoID) string {
 // readCursor is the inverse of cursorBehind.
 func readCursor(cursor string) (id bitbucket.RepoID, ok bool) {
 	decoded, err := cursorEncoding.DecodeString(cursor)
-	if err != nil || len(decoded) < 4 || binary.BigEndian.Uint32(decoded) != crc32.ChecksumIEEE(decoded[4:]) {
+	if err != nil || strings.ContainsAny(cursor, "\r\n") || // which the decoder passes over
+		len(decoded) < 4 || binary.BigEndian.Uint32(decoded) != crc32.ChecksumIEEE(decoded[4:]) {
 		return bitbucket.RepoID{}, false
 	}
 	return parseRepositoryID(string(decoded[4:]))
