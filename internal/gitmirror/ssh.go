@@ -44,8 +44,7 @@ type sshRemote struct {
 	session *sshSession // that listed, and has not been asked for a pack; nil for none
 	bytes   atomic.Int64
 
-	mu     sync.Mutex
-	failed error
+	firstFailure
 }
 
 // newSSHRemote returns the remote of a request. It connects at the first list.
@@ -224,28 +223,6 @@ func (r *sshRemote) close() {
 	if r.client != nil {
 		_ = r.client.Close()
 	}
-}
-
-func (r *sshRemote) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.failed = nil
-}
-
-func (r *sshRemote) fail(err error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failed == nil {
-		r.failed = err
-	}
-	return err
-}
-
-// failure implements remote.
-func (r *sshRemote) failure() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed
 }
 
 // received implements remote.

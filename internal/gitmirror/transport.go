@@ -45,9 +45,10 @@ type guard struct {
 	scope     string // path that all repositories of this Bitbucket are below, with a slash at its end
 	idle      time.Duration
 
-	bytes     atomic.Int64 // of bodies
+	bytes atomic.Int64 // of bodies
+	firstFailure
+
 	mu        sync.Mutex
-	failed    error
 	redirects int
 }
 
@@ -216,27 +217,12 @@ func (g *guard) broken(ctx context.Context, err error) error {
 	return networkError(err)
 }
 
-func (g *guard) fail(err error) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.failed == nil {
-		g.failed = err
-	}
-	return err
-}
-
-// failure returns the first thing that went wrong on the wire, or nil.
-func (g *guard) failure() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.failed
-}
-
 // forget makes what comes a new beginning.
 func (g *guard) forget() {
+	g.firstFailure.forget()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failed, g.redirects = nil, 0
+	g.redirects = 0
 }
 
 // received returns how many bytes of answers were read.
