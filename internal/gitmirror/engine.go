@@ -22,6 +22,10 @@ type engine interface {
 	// recognizes; every other one is about what was read. An error leaves files in the stage, which
 	// the caller removes.
 	store(ctx context.Context, pack io.Reader, into stage) error
+	// join makes in the stage, which is empty, one pack with its index of the objects that are in the small packs of the
+	// stage's mirror, also of those that no ref leads to; what is in the large ones too may be left out. It waits for the memory
+	// that this takes, reads every byte of the small packs against a checksum, and returns the path of the new pack.
+	join(ctx context.Context, into stage, small, large []string) (pack string, err error)
 }
 
 // stage is the repository that a fetch receives into.
@@ -53,4 +57,17 @@ func (e goGitEngine) store(ctx context.Context, pack io.Reader, into stage) (err
 	}
 	defer release()
 	return s.index(into.dir)
+}
+
+func (e goGitEngine) join(ctx context.Context, into stage, small, _ []string) (string, error) {
+	bytes, err := joinMemory(small)
+	if err != nil {
+		return "", err
+	}
+	release, err := e.memory.acquire(ctx, bytes)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return joinPacks(ctx, into.dir, small)
 }

@@ -54,6 +54,52 @@ func (e gitEngine) store(ctx context.Context, pack io.Reader, into stage) error 
 	return err
 }
 
+func (e gitEngine) join(ctx context.Context, into stage, small, large []string) (string, error) {
+	release, err := e.memory.acquireProgram(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	var list strings.Builder
+	for _, pack := range small {
+		list.WriteString(filepath.Base(pack) + "\n")
+	}
+	for _, pack := range large {
+		list.WriteString("^" + filepath.Base(pack) + "\n")
+	}
+	_, err = e.program.run(ctx, gitRun{
+		dir: into.dir,
+		args: []string{
+			"pack-objects", "--stdin-packs", "--delta-base-offset", "--non-empty", "--quiet", "--threads=1",
+			"--window-memory=64m", filepath.Join(into.dir, "objects", "pack", "pack"),
+		},
+		config: receiveConfig(),
+		// The program makes its temporary files beside its own objects, so these are not the mirror's.
+		env:   []string{"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + quoteAlternate(filepath.Join(into.mirror, "objects"))},
+		input: strings.NewReader(list.String()),
+	})
+	if err != nil {
+		return "", localFault(err)
+	}
+	made, err := packFiles(into.dir, ".pack")
+	if err != nil {
+		return "", err
+	}
+	if len(made) != 1 {
+		return "", fmt.Errorf("git pack-objects made %d packs", len(made))
+	}
+	_, err = e.program.run(ctx, gitRun{dir: into.dir, args: []string{"verify-pack", indexOf(made[0])}, config: receiveConfig()})
+	return made[0], localFault(err)
+}
+
+// localFault returns what a run of the program ended with, so that a full disk can be told.
+func localFault(err error) error {
+	if failed, ok := errors.AsType[*gitError](err); ok {
+		return failed.judge()
+	}
+	return err
+}
+
 // maxReceiveThreads bounds the threads that resolve the deltas of one pack: several fetches run at a time.
 const maxReceiveThreads = 2
 

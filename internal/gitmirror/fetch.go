@@ -225,22 +225,21 @@ func (f *fetch) bring(ctx context.Context) error {
 	return err
 }
 
-// isCrowded tells whether the mirror has so many packs that it is cloned anew: each fetch adds
-// one, go-git reads the index of each, and its RepackObjects is not safe (#2370). After a clone that
-// failed some fetches pass until the next.
+// isCrowded tells whether the mirror has so many packs, since repacks failed, that it is cloned anew: go-git
+// reads the index of each. After a clone that failed some fetches pass until the next.
 func (f *fetch) isCrowded() bool {
 	packs, err := packFiles(f.dir, ".pack")
 	return err == nil && len(packs) >= f.maxPacks && len(packs)%max(f.maxPacks/10, 1) == 0
 }
 
-// stage makes an empty repository beside the mirrors. The caller removes it.
-func (f *fetch) stage() (dir string, err error) {
-	dir, err = os.MkdirTemp(f.tmp, tmpPrefix+"fetch-")
+// stage makes an empty repository beside the mirrors, whose name tells what it is for. The caller removes it.
+func (f *fetch) stage(purpose string) (dir string, err error) {
+	dir, err = os.MkdirTemp(f.tmp, tmpPrefix+purpose+"-")
 	if err == nil {
 		err = initBare(dir)
 	}
 	if err != nil {
-		return dir, fmt.Errorf("prepare a fetch: %w", err)
+		return dir, fmt.Errorf("prepare a %s: %w", purpose, err)
 	}
 	return dir, nil
 }
@@ -305,7 +304,7 @@ func (f *fetch) clone(ctx context.Context) error {
 	if err := f.room(); err != nil {
 		return err
 	}
-	dir, err := f.stage()
+	dir, err := f.stage("clone")
 	defer func() { _ = os.RemoveAll(dir) }()
 	if err != nil {
 		return err
@@ -359,7 +358,7 @@ func (f *fetch) update(ctx context.Context) error {
 	if len(wants) == 0 {
 		return stopped(ctx)
 	}
-	dir, err := f.stage()
+	dir, err := f.stage("fetch")
 	defer func() { _ = os.RemoveAll(dir) }()
 	if err != nil {
 		return err

@@ -13,7 +13,8 @@
 // Listing refs, asking for objects and reading them are go-git's. Its Remote.Fetch is not
 // used: it writes refs one by one in place, without fsync, fails when a branch x/y is
 // replaced by x, scans packed-refs once for each ref, and takes its HTTP client from a
-// global table. Here each fetch has its own client, and a refTable is written as a whole.
+// global table. Here each fetch has its own client, and a refTable is written as a whole. Nor is its
+// RepackObjects, which fails on submodules and may lose objects (#2370).
 //
 // An engine does the heavy step between: it writes the pack that comes and makes its index. One is go-git,
 // in this process; the other is the git program, of which "git index-pack" reads the pack from a pipe
@@ -37,8 +38,9 @@
 // refs name, is found by the readers: for the git program to look for it takes a sixth more of the processor and half more
 // memory, and go-git cannot.
 //
-// Small packs are made one by the git program, once there are many; the old ones go while nobody reads. Without the program a
-// mirror that has very many is cloned anew.
+// Small packs are made one once there are many; the old ones go while nobody reads. The git program looks for deltas
+// between the objects on the way; without it they are copied as they are. A mirror that has very many packs all the
+// same is cloned anew.
 package gitmirror
 
 import (
@@ -91,7 +93,7 @@ type Options struct {
 	// MaxPacks is how many packs a mirror has at most before it is cloned anew, beside the old
 	// one; 500 if zero. With so many the first look after a fetch takes some tenths of a second.
 	MaxPacks int
-	// RepackPacks is how many packs a mirror has at least when the git program makes the small ones one; 20 if zero.
+	// RepackPacks is how many packs a mirror has at least when the small ones are made one; 20 if zero.
 	RepackPacks int
 	// OpenRepositories bounds how many repositories are kept open for readers; 64 if zero.
 	OpenRepositories int

@@ -46,6 +46,7 @@ func child(data, cloneURL string) error {
 	if err != nil {
 		return err
 	}
+	m.Configure(Settings{Engine: os.Getenv(childEnv + "_ENGINE")})
 	_, err = m.Fetch(context.Background(), requestFor(bitbucket.RepoID{Connection: "bitbucket", Number: 42}, cloneURL))
 	return errors.Join(err, m.Close())
 }

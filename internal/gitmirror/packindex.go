@@ -139,6 +139,9 @@ const (
 	indexObject = hashWidth + 4 + 4
 
 	hashWidth = 20
+
+	// largeOffset says that the rest of an offset of 4 bytes is the number of one of 8.
+	largeOffset = 1 << 31
 )
 
 // packHeader is the length of what a pack begins with: PACK, its version and the number of its objects.
@@ -226,4 +229,33 @@ func (x *packIndex) names(first byte, buf []byte) ([]byte, error) {
 func (x *packIndex) packSum() (sum plumbing.Hash, err error) {
 	_, err = x.ReadAt(sum[:], x.size-indexEnd)
 	return sum, err
+}
+
+// objects returns every object of the pack, in the order of their hashes.
+func (x *packIndex) objects() ([]packedObject, error) {
+	body := make([]byte, x.size-indexNames-indexEnd)
+	if _, err := x.ReadAt(body, indexNames); err != nil {
+		return nil, err
+	}
+	count := x.count()
+	names, body := body[:hashWidth*count], body[hashWidth*count:]
+	sums, body := body[:4*count], body[4*count:]
+	offsets, large := body[:4*count], body[4*count:]
+	objects := make([]packedObject, count)
+	for i := range objects {
+		o := &objects[i]
+		copy(o.hash[:], names[hashWidth*i:])
+		o.crc = binary.BigEndian.Uint32(sums[4*i:])
+		offset := binary.BigEndian.Uint32(offsets[4*i:])
+		o.from = int64(offset)
+		if offset&largeOffset == 0 {
+			continue
+		}
+		at := 8 * int(offset&^largeOffset)
+		if at+8 > len(large) {
+			return nil, damaged("%s says of %s no place", filepath.Base(x.Name()), o.hash)
+		}
+		o.from = int64(binary.BigEndian.Uint64(large[at:]) & (1<<63 - 1))
+	}
+	return objects, nil
 }

@@ -24,22 +24,18 @@ const (
 	drainReaders = 300 * time.Millisecond
 )
 
-// repack makes one pack of the mirror's small ones when there are many, with the git program. What goes
+// repack makes one pack of the mirror's small ones when there are many. What goes
 // wrong costs nothing but the time: the mirror stays as it is, and the next try waits until as many packs have come
-// again, lest every fetch pays for it. Without the program a crowded mirror is cloned anew.
+// again, lest every fetch pays for it.
 func (f *fetch) repack(ctx context.Context) {
 	packs, err := packFiles(f.dir, ".pack")
 	if err != nil || len(packs) < max(f.Mirrors.repackAt, f.writer.repackAt) {
 		return
 	}
-	_, program, _ := f.current() // why there is none was said when it was looked for
-	if program == nil {
-		return
-	}
 	limited, cancel := context.WithTimeout(ctx, f.repackTime)
 	defer cancel()
 	start := time.Now()
-	rolled, err := f.rollUp(limited, program, packs)
+	rolled, err := f.rollUp(limited, packs)
 	f.writer.repackAt = 0
 	if err != nil {
 		f.writer.repackAt = len(packs) + f.Mirrors.repackAt
@@ -51,7 +47,7 @@ func (f *fetch) repack(ctx context.Context) {
 	case stopped(limited) != nil:
 		f.log.WarnContext(ctx, "a mirror could not be repacked in time, and stays as it is until more packs have come",
 			"repository", f.id, "packs", len(packs), "limit", f.repackTime)
-	case errors.Is(err, syncer.ErrNoSpace):
+	case errors.Is(err, syncer.ErrNoSpace), errors.Is(err, syncer.ErrTooLarge):
 		f.log.WarnContext(ctx, "no room to repack a mirror", "repository", f.id, "err", err)
 	default:
 		f.log.WarnContext(ctx, "a mirror could not be repacked", "repository", f.id, "err", err)
@@ -61,7 +57,7 @@ func (f *fetch) repack(ctx context.Context) {
 
 // rollUp makes one pack of the small ones among packs, and returns of how many. At every moment each
 // object is in a pack whose index is there too: the new pack comes, in one piece, before the old ones go.
-func (f *fetch) rollUp(ctx context.Context, program *gitProgram, packs []string) (int, error) {
+func (f *fetch) rollUp(ctx context.Context, packs []string) (int, error) {
 	small, large, err := split(packs)
 	if err != nil || len(small) == 0 {
 		return 0, err
@@ -69,19 +65,17 @@ func (f *fetch) rollUp(ctx context.Context, program *gitProgram, packs []string)
 	if err := f.room(); err != nil {
 		return 0, err
 	}
-	release, err := f.memory.acquireProgram(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer release()
-	dir, err := f.stage()
+	dir, err := f.stage("repack")
 	defer func() { _ = os.RemoveAll(dir) }()
 	if err != nil {
 		return 0, err
 	}
-	made, err := packTogether(ctx, program, dir, f.dir, small, large)
+	made, err := f.engine.join(ctx, stage{dir: dir, mirror: f.dir}, small, large)
 	if err != nil {
 		return 0, err
+	}
+	if err := checkPack(made); err != nil {
+		return 0, fmt.Errorf("the new pack: %w", err)
 	}
 	if err := sameObjects(made, small, large); err != nil {
 		return 0, err
@@ -150,53 +144,6 @@ func smallPacks(sizes []int64) int {
 		n++
 	}
 	return n
-}
-
-// packTogether makes in stage one pack of what is in the small packs of the mirror and in none of the large
-// ones, also of what no ref leads to, and has it checked. It returns its path.
-func packTogether(ctx context.Context, program *gitProgram, stage, mirror string, small, large []string) (string, error) {
-	var list strings.Builder
-	for _, pack := range small {
-		list.WriteString(filepath.Base(pack) + "\n")
-	}
-	for _, pack := range large {
-		list.WriteString("^" + filepath.Base(pack) + "\n")
-	}
-	base := filepath.Join(stage, "objects", "pack", "pack")
-	_, err := program.run(ctx, gitRun{
-		dir: stage,
-		args: []string{
-			"pack-objects", "--stdin-packs", "--delta-base-offset", "--non-empty", "--quiet", "--threads=1",
-			"--window-memory=64m", base,
-		},
-		config: receiveConfig(),
-		// The program makes its temporary files beside its own objects, so these are not the mirror's.
-		env:   []string{"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + quoteAlternate(filepath.Join(mirror, "objects"))},
-		input: strings.NewReader(list.String()),
-	})
-	if err != nil {
-		return "", localFault(err)
-	}
-	made, err := packFiles(stage, ".pack")
-	if err != nil {
-		return "", err
-	}
-	if len(made) != 1 {
-		return "", fmt.Errorf("git pack-objects made %d packs", len(made))
-	}
-	if err := checkPack(made[0]); err != nil {
-		return "", fmt.Errorf("the new pack: %w", err)
-	}
-	_, err = program.run(ctx, gitRun{dir: stage, args: []string{"verify-pack", indexOf(made[0])}, config: receiveConfig()})
-	return made[0], localFault(err)
-}
-
-// localFault returns what a run of the program ended with, so that a full disk can be told.
-func localFault(err error) error {
-	if failed, ok := errors.AsType[*gitError](err); ok {
-		return failed.judge()
-	}
-	return err
 }
 
 // sameObjects returns an error unless every object of the small packs is in the new one or in a large one.

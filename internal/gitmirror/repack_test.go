@@ -65,242 +65,242 @@ func noise(n int, of uint64) string {
 	return string(b)
 }
 
-// TestRepackMakesSmallPacksOne pushes often upon a large clone. The large pack stays the file that it was, the
-// number of packs stays small, and what no ref leads to any more is kept.
-func TestRepackMakesSmallPacksOne(t *testing.T) {
+// eachEngine runs a test with a fixture of each engine.
+func eachEngine(t *testing.T, o Options, test func(t *testing.T, f *fixture, engine string)) {
+	t.Helper()
 	t.Parallel()
-	f := newFixtureWith(t, Options{RepackPacks: 6})
-	f.origin.commit("refs/heads/main", map[string]string{"large": noise(1<<20, 1)})
-	f.fetch(t)
-	first := packsOf(t, f.mirror())
-	lost := f.origin.commit("refs/heads/lost", map[string]string{"lost": "1"})
-	most, rewritten := 0, 0
-	var digest string
-	for n := range 25 {
-		commit := f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): noise(2000, uint64(n+2))})
-		if n == 3 {
-			f.origin.git("update-ref", "-d", "refs/heads/lost")
-		}
-		before := packsOf(t, f.mirror())
-		digest = f.fetch(t).RefsDigest
-		after := packsOf(t, f.mirror())
-		most = max(most, len(after))
-		if len(after) <= len(before) {
-			rewritten++
-		}
-		if got, err := f.ResolveRef(t.Context(), f.id, "main"); err != nil || got != commit {
-			t.Errorf("ResolveRef: %q, %v; want %s", got, err, commit)
-		}
-		if kind, err := f.PathKind(t.Context(), f.id, commit, "0"); err != nil || kind != bitbucket.PathFile {
-			t.Errorf("PathKind: %v, %v", kind, err)
-		}
-	}
-	if most >= 6 || rewritten == 0 {
-		t.Errorf("up to %d packs, %d repacks", most, rewritten)
-	}
-	if !slices.Contains(packsOf(t, f.mirror()), first[0]) {
-		t.Error("the large pack was rewritten")
-	}
-	if got, err := f.ResolveRef(t.Context(), f.id, lost); err != nil || got != lost {
-		t.Errorf("what no ref leads to: %q, %v", got, err)
-	}
-	f.checkSame(t)
-	request := f.request()
-	request.RefsDigest = digest
-	if result, err := f.Fetch(t.Context(), request); err != nil || result.Cloned || result.Changed {
-		t.Errorf("the fetch afterwards: %+v, %v", result, err)
+	for _, engine := range []string{siteconfig.EngineGoGit, siteconfig.EngineGit} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			f := newFixtureWith(t, o)
+			f.Configure(Settings{Engine: engine})
+			test(t, f, engine)
+		})
 	}
 }
 
-// TestRepackNeedsTheProgram: without it nothing is repacked, and crowded mirrors are cloned anew.
-func TestRepackNeedsTheProgram(t *testing.T) {
-	t.Parallel()
-	f := newFixtureWith(t, Options{RepackPacks: 2, MaxPacks: 4})
-	f.Configure(Settings{Engine: siteconfig.EngineGoGit})
-	for n := range 4 {
-		f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): "1"})
+// TestRepackMakesSmallPacksOne pushes often upon a large clone. The large pack stays the file that it was, the
+// number of packs stays small, and what no ref leads to any more is kept.
+func TestRepackMakesSmallPacksOne(t *testing.T) {
+	eachEngine(t, Options{RepackPacks: 6}, func(t *testing.T, f *fixture, _ string) {
+		f.origin.commit("refs/heads/main", map[string]string{"large": noise(1<<20, 1)})
 		f.fetch(t)
-	}
-	if n := len(packsOf(t, f.mirror())); n != 4 {
-		t.Errorf("%d packs, want 4", n)
-	}
-	f.checkSame(t)
+		first := packsOf(t, f.mirror())
+		lost := f.origin.commit("refs/heads/lost", map[string]string{"lost": "1"})
+		most, rewritten := 0, 0
+		var digest string
+		for n := range 25 {
+			commit := f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): noise(2000, uint64(n+2))})
+			if n == 3 {
+				f.origin.git("update-ref", "-d", "refs/heads/lost")
+			}
+			before := packsOf(t, f.mirror())
+			digest = f.fetch(t).RefsDigest
+			after := packsOf(t, f.mirror())
+			most = max(most, len(after))
+			if len(after) <= len(before) {
+				rewritten++
+			}
+			if got, err := f.ResolveRef(t.Context(), f.id, "main"); err != nil || got != commit {
+				t.Errorf("ResolveRef: %q, %v; want %s", got, err, commit)
+			}
+			if kind, err := f.PathKind(t.Context(), f.id, commit, "0"); err != nil || kind != bitbucket.PathFile {
+				t.Errorf("PathKind: %v, %v", kind, err)
+			}
+		}
+		if most >= 6 || rewritten == 0 {
+			t.Errorf("up to %d packs, %d repacks", most, rewritten)
+		}
+		if !slices.Contains(packsOf(t, f.mirror()), first[0]) {
+			t.Error("the large pack was rewritten")
+		}
+		if got, err := f.ResolveRef(t.Context(), f.id, lost); err != nil || got != lost {
+			t.Errorf("what no ref leads to: %q, %v", got, err)
+		}
+		f.checkSame(t)
+		request := f.request()
+		request.RefsDigest = digest
+		if result, err := f.Fetch(t.Context(), request); err != nil || result.Cloned || result.Changed {
+			t.Errorf("the fetch afterwards: %+v, %v", result, err)
+		}
+	})
 }
 
 // TestRepackWaitsForReaders holds a read open: the old packs stay as long as it may have them open.
 func TestRepackWaitsForReaders(t *testing.T) {
-	t.Parallel()
-	f := newFixtureWith(t, Options{RepackPacks: 100})
-	for n := range 5 {
-		f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): "1"})
-		f.fetch(t)
-	}
-	old := packsOf(t, f.mirror())
-	w, unlock, err := f.lockWriter(t.Context(), f.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlock()
-	_, program, err := f.current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := &fetch{Mirrors: f.Mirrors, writer: w}
-	leave, err := f.readers.enter(t.Context(), f.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	result := make(chan int)
-	go func() {
-		n, err := run.rollUp(ctx, program, old)
+	eachEngine(t, Options{RepackPacks: 100}, func(t *testing.T, f *fixture, _ string) {
+		for n := range 5 {
+			f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): "1"})
+			f.fetch(t)
+		}
+		old := packsOf(t, f.mirror())
+		w, unlock, err := f.lockWriter(t.Context(), f.id)
 		if err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
-		result <- n
-	}()
-	if n := <-result; n != 0 { // after drainReaders
-		t.Errorf("%d packs were removed under a reader", n)
-	}
-	cancel()
-	now := packsOf(t, f.mirror())
-	for _, pack := range old {
-		if !slices.Contains(now, pack) {
-			t.Errorf("%s went under a reader", filepath.Base(pack))
+		defer unlock()
+		run := &fetch{Mirrors: f.Mirrors, writer: w}
+		if run.engine, err = f.engine(); err != nil {
+			t.Fatal(err)
 		}
-	}
-	leave()
-	f.checkWhole(t)
-	if n, err := run.rollUp(t.Context(), program, now); err != nil || n == 0 {
-		t.Errorf("after the reader has gone: %d, %v", n, err)
-	}
-	if n := len(packsOf(t, f.mirror())); n != 1 {
-		t.Errorf("%d packs, want 1", n)
-	}
-	f.checkSame(t)
+		leave, err := f.readers.enter(t.Context(), f.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan int)
+		go func() {
+			n, err := run.rollUp(ctx, old)
+			if err != nil {
+				t.Error(err)
+			}
+			result <- n
+		}()
+		if n := <-result; n != 0 { // after drainReaders
+			t.Errorf("%d packs were removed under a reader", n)
+		}
+		cancel()
+		now := packsOf(t, f.mirror())
+		for _, pack := range old {
+			if !slices.Contains(now, pack) {
+				t.Errorf("%s went under a reader", filepath.Base(pack))
+			}
+		}
+		leave()
+		f.checkWhole(t)
+		if n, err := run.rollUp(t.Context(), now); err != nil || n == 0 {
+			t.Errorf("after the reader has gone: %d, %v", n, err)
+		}
+		if n := len(packsOf(t, f.mirror())); n != 1 {
+			t.Errorf("%d packs, want 1", n)
+		}
+		f.checkSame(t)
+	})
 }
 
 // TestReadersDuringRepacks lets readers look at all times while packs come and go.
 func TestReadersDuringRepacks(t *testing.T) {
-	t.Parallel()
-	f := newFixtureWith(t, Options{RepackPacks: 2})
-	commits := []string{f.origin.commit("refs/heads/main", map[string]string{"0": "1"})}
-	f.fetch(t)
-	var mu sync.Mutex
-	done := make(chan struct{})
-	var readers sync.WaitGroup
-	for r := range 4 {
-		readers.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(r), 1))
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				mu.Lock()
-				n := random.IntN(len(commits))
-				commit := commits[n]
-				mu.Unlock()
-				if kind, err := f.PathKind(t.Context(), f.id, commit, fmt.Sprint(n)); err != nil || kind != bitbucket.PathFile {
-					t.Errorf("PathKind: %v, %v", kind, err)
-					return
-				}
-			}
-		})
-	}
-	for n := 1; n <= 15; n++ {
-		commit := f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): "1"})
+	eachEngine(t, Options{RepackPacks: 2}, func(t *testing.T, f *fixture, _ string) {
+		commits := []string{f.origin.commit("refs/heads/main", map[string]string{"0": "1"})}
 		f.fetch(t)
-		mu.Lock()
-		commits = append(commits, commit)
-		mu.Unlock()
-	}
-	close(done)
-	readers.Wait()
-	f.checkSame(t)
-	if n := len(packsOf(t, f.mirror())); n > 4 {
-		t.Errorf("%d packs", n)
-	}
+		var mu sync.Mutex
+		done := make(chan struct{})
+		var readers sync.WaitGroup
+		for r := range 4 {
+			readers.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(r), 1))
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					mu.Lock()
+					n := random.IntN(len(commits))
+					commit := commits[n]
+					mu.Unlock()
+					if kind, err := f.PathKind(t.Context(), f.id, commit, fmt.Sprint(n)); err != nil || kind != bitbucket.PathFile {
+						t.Errorf("PathKind: %v, %v", kind, err)
+						return
+					}
+				}
+			})
+		}
+		for n := 1; n <= 15; n++ {
+			commit := f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): "1"})
+			f.fetch(t)
+			mu.Lock()
+			commits = append(commits, commit)
+			mu.Unlock()
+		}
+		close(done)
+		readers.Wait()
+		f.checkSame(t)
+		if n := len(packsOf(t, f.mirror())); n > 4 {
+			t.Errorf("%d packs", n)
+		}
+	})
 }
 
 // TestARepackNeverLosesADamagedPack: what cannot be read is not rolled up; it is looked into, and cloned anew.
 func TestARepackNeverLosesADamagedPack(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for n := range 5 {
-		f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): noise(2000, uint64(n))})
-		f.fetch(t)
-	}
-	pack := newest(t, f.mirror(), ".pack")
-	content, err := os.ReadFile(pack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(content[len(content)/2:], "damage in the middle")
-	overwrite(t, pack, content)
-	_, heard := f.reopenWatched(t)
-	f.repackAt = 3
-	before := packsOf(t, f.mirror())
-	f.origin.commit("refs/heads/main", map[string]string{"new": "1"})
-	f.fetch(t)
-	now := packsOf(t, f.mirror())
-	for _, old := range before {
-		if !slices.Contains(now, old) {
-			t.Errorf("%s is gone", filepath.Base(old))
+	eachEngine(t, Options{}, func(t *testing.T, f *fixture, engine string) {
+		for n := range 5 {
+			f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): noise(2000, uint64(n))})
+			f.fetch(t)
 		}
-	}
-	waitFor(t, "the proof of the damage", heard)
-	f.background.Wait()
-	f.checkTmpEmpty(t)
-	if result := f.fetch(t); !result.Cloned {
-		t.Errorf("result %+v", result)
-	}
-	f.checkSame(t)
+		pack := newest(t, f.mirror(), ".pack")
+		content, err := os.ReadFile(pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(content[len(content)/2:], "damage in the middle")
+		overwrite(t, pack, content)
+		_, heard := f.reopenWatched(t)
+		f.Configure(Settings{Engine: engine})
+		f.repackAt = 3
+		before := packsOf(t, f.mirror())
+		f.origin.commit("refs/heads/main", map[string]string{"new": "1"})
+		f.fetch(t)
+		now := packsOf(t, f.mirror())
+		for _, old := range before {
+			if !slices.Contains(now, old) {
+				t.Errorf("%s is gone", filepath.Base(old))
+			}
+		}
+		waitFor(t, "the proof of the damage", heard)
+		f.background.Wait()
+		f.checkTmpEmpty(t)
+		if result := f.fetch(t); !result.Cloned {
+			t.Errorf("result %+v", result)
+		}
+		f.checkSame(t)
+	})
 }
 
 // TestKilledDuringARepack kills processes that repack at each fetch, after random times. Nothing is ever lost, and
 // the next start sweeps what is left.
 func TestKilledDuringARepack(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for n := range 8 {
-		f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): noise(100_000, uint64(n))})
-		f.fetch(t)
-	}
-	random := rand.New(rand.NewPCG(3, 4))
-	var whole time.Duration
-	for round := range 13 {
-		f.origin.commit("refs/heads/main", map[string]string{"round": fmt.Sprint(round)})
-		asked := make(chan struct{})
-		first := sync.OnceFunc(func() { close(asked) })
-		f.origin.setFault(func(http.ResponseWriter, *http.Request) bool { first(); return false })
-		cmd := f.startChild(t, childEnv+"_REPACK=2")
-		waitFor(t, "the first request", asked)
-		start, ended := time.Now(), make(chan struct{})
-		if round > 0 {
-			time.AfterFunc(time.Duration(random.Int64N(int64(whole))), func() { _ = cmd.Process.Kill() })
-		}
-		go func() { _ = cmd.Wait(); close(ended) }()
-		waitFor(t, "the end of the process", ended)
-		if round == 0 {
-			whole = time.Since(start)
-			if n := len(packsOf(t, f.mirror())); n > 3 {
-				t.Errorf("%d packs after a repack that nobody killed", n)
-			}
-		}
-		f.origin.setFault(nil)
-		told, _ := f.reopenWatched(t)
-		if n, err := f.CheckAll(t.Context()); n != 0 || err != nil {
-			t.Errorf("round %d: CheckAll: %d, %v, %v", round, n, err, told())
-		}
-		f.checkWhole(t)
-		for n := range 2 { // else the packs stay few
-			f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint("extra", n): noise(50_000, uint64(100+10*round+n))})
+	eachEngine(t, Options{}, func(t *testing.T, f *fixture, engine string) {
+		for n := range 8 {
+			f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint(n): noise(100_000, uint64(n))})
 			f.fetch(t)
 		}
-		f.checkSame(t)
-	}
+		random := rand.New(rand.NewPCG(3, 4))
+		var whole time.Duration
+		for round := range 13 {
+			f.origin.commit("refs/heads/main", map[string]string{"round": fmt.Sprint(round)})
+			asked := make(chan struct{})
+			first := sync.OnceFunc(func() { close(asked) })
+			f.origin.setFault(func(http.ResponseWriter, *http.Request) bool { first(); return false })
+			cmd := f.startChild(t, childEnv+"_REPACK=2", childEnv+"_ENGINE="+engine)
+			waitFor(t, "the first request", asked)
+			start, ended := time.Now(), make(chan struct{})
+			if round > 0 {
+				time.AfterFunc(time.Duration(random.Int64N(int64(whole))), func() { _ = cmd.Process.Kill() })
+			}
+			go func() { _ = cmd.Wait(); close(ended) }()
+			waitFor(t, "the end of the process", ended)
+			if round == 0 {
+				whole = time.Since(start)
+				if n := len(packsOf(t, f.mirror())); n > 3 {
+					t.Errorf("%d packs after a repack that nobody killed", n)
+				}
+			}
+			f.origin.setFault(nil)
+			told, _ := f.reopenWatched(t)
+			f.Configure(Settings{Engine: engine})
+			if n, err := f.CheckAll(t.Context()); n != 0 || err != nil {
+				t.Errorf("round %d: CheckAll: %d, %v, %v", round, n, err, told())
+			}
+			f.checkWhole(t)
+			for n := range 2 { // else the packs stay few
+				f.origin.commit("refs/heads/main", map[string]string{fmt.Sprint("extra", n): noise(50_000, uint64(100+10*round+n))})
+				f.fetch(t)
+			}
+			f.checkSame(t)
+		}
+	})
 }
 
 // TestRemove removes a mirror while readers and a fetch are at work.

@@ -128,17 +128,23 @@ func (s *spool) index(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	base := filepath.Join(dir, "objects", "pack", "pack-"+s.sum.String())
-	file, err := os.OpenFile(base+".idx", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	_, err = placePack(dir, s.file.Name(), s.sum, index)
+	return err
+}
+
+// placePack makes a file, which ends with sum, a pack of the repository at dir, with its index. It returns the path of the pack.
+func placePack(dir, file string, sum plumbing.Hash, index *idxfile.MemoryIndex) (string, error) {
+	base := filepath.Join(dir, "objects", "pack", "pack-"+sum.String())
+	f, err := os.OpenFile(base+".idx", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return "", err
 	}
-	disk := &diskWriter{Writer: bufio.NewWriterSize(file, 256<<10)}
+	disk := &diskWriter{Writer: bufio.NewWriterSize(f, 256<<10)}
 	_, err = idxfile.NewEncoder(disk).Encode(index)
-	if err = errors.Join(err, disk.Flush(), file.Close()); err != nil {
-		return err
+	if err = errors.Join(err, disk.Flush(), f.Close()); err != nil {
+		return "", err
 	}
-	return os.Rename(s.file.Name(), base+".pack")
+	return base + ".pack", os.Rename(file, base+".pack")
 }
 
 // diskWriter remembers the error of the file that it writes to.
