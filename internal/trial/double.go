@@ -86,6 +86,12 @@ func (d *Double) Running() (running map[bitbuckettest.Kind]int, err error) {
 	return running, err
 }
 
+// Answering returns the paths of the requests that the double answers now.
+func (d *Double) Answering() (paths []string, err error) {
+	err = d.Control(http.MethodGet, "answering", nil, &paths)
+	return paths, err
+}
+
 // Control asks something of the double's control endpoints, with in as the body, and reads the
 // answer into out. Either may be nil.
 func (d *Double) Control(method, endpoint string, in, out any) error {

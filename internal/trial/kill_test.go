@@ -21,9 +21,10 @@ import (
 )
 
 // TestKilledAtRandomMoments kills the program again and again, at random moments of its start, of
-// saving a configuration, of listing, cloning and fetching, while Bitbucket changes. Whenever
+// saving a configuration, of listing, cloning, fetching and repacking, while Bitbucket changes. Whenever
 // it strikes, what the next start finds is whole, no mirror is older than it was, and one
-// pass brings all up to date. SIGNPOST_TRIAL_KILLS says how often, over both engines.
+// pass brings all up to date. SIGNPOST_TRIAL_KILLS says how often, over both engines. Most kills wait until
+// what they are to meet is under way, and strike some random time after that.
 func TestKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
 	kills := setting(t, "SIGNPOST_TRIAL_KILLS", 50)
@@ -46,7 +47,30 @@ type killer struct {
 
 	positions map[int64]int    // the state that each mirror had when last looked at
 	seen      map[string]int64 // what each mirror's folder looked like when fsck passed
-	hits      map[string]int   // what was under way, how often
+	hits      map[string]int   // what was under way when it was killed, how often; seen from outside
+}
+
+// What a kill may be to meet. The last three are also how the program calls what it prepares in tmp, and a
+// killed program leaves there: "gitmirror-repack-123".
+const (
+	aimNone    = "anything"
+	aimListing = "listing"
+	aimClone   = "clone"
+	aimFetch   = "fetch"
+	aimRepack  = "repack"
+)
+
+// aims are what the kills are to meet, in turn, and how long it may be under way by then.
+var aims = []struct {
+	what  string
+	delay time.Duration
+}{
+	{aimNone, 1500 * time.Millisecond},
+	{aimListing, 150 * time.Millisecond},
+	{aimClone, 300 * time.Millisecond},
+	{aimFetch, 50 * time.Millisecond},
+	{aimRepack, 30 * time.Millisecond},
+	{aimRepack, 5 * time.Millisecond},
 }
 
 func newKiller(t *testing.T, engine string, random *rand.Rand) *killer {
@@ -103,33 +127,34 @@ func (k *killer) run(t *testing.T, kills int) {
 	}
 	close(stop)
 	pushers.Wait()
-	t.Logf("killed %d times: %v", kills, k.hits)
+	t.Logf("%s: killed %d times, and met %v", k.engine, kills, k.hits)
 	if t.Failed() {
 		return
 	}
 	k.finish(t)
-	for _, what := range []string{"git", "rest"} {
+	for _, what := range []string{aimListing, aimClone, aimFetch, aimRepack} {
 		if k.hits[what] == 0 && kills >= 20 {
-			t.Errorf("no kill of %d met a request of the kind %s: %v", kills, what, k.hits)
+			t.Errorf("no kill of %d met a %s: %v", kills, what, k.hits)
 		}
-	}
-	if k.hits["tmp"] == 0 {
-		t.Errorf("no kill of %d left anything half-received: %v", kills, k.hits)
 	}
 }
 
 // kill starts the program, as a server or for one pass, on a fast or a slow line, and kills it.
 func (k *killer) kill(t *testing.T, n int) {
 	t.Helper()
+	aim := aims[n%len(aims)]
 	must(t, k.double.ClearFaults())
-	switch k.random.IntN(4) {
-	case 0: // a fast line
-	case 1: // a slow REST: most of the time goes by in the listing
-		must(t, k.double.Fault(bitbuckettest.Fault{Kind: bitbuckettest.KindREST, Delay: 250 * time.Millisecond}))
-	default:
-		must(t, k.double.Fault(bitbuckettest.Fault{
-			Kind: bitbuckettest.KindGit, Effect: bitbuckettest.EffectTrickle, Delay: time.Duration(1+k.random.IntN(3)) * time.Millisecond,
-		}))
+	rest := bitbuckettest.Fault{Kind: bitbuckettest.KindREST, Delay: 250 * time.Millisecond}
+	git := bitbuckettest.Fault{
+		Kind: bitbuckettest.KindGit, Effect: bitbuckettest.EffectTrickle, Delay: time.Duration(1+k.random.IntN(3)) * time.Millisecond,
+	}
+	switch slow := k.random.IntN(4); {
+	case aim.what == aimRepack:
+		k.crowd(t)
+	case aim.what == aimListing, aim.what == aimNone && slow == 1:
+		must(t, k.double.Fault(rest))
+	case aim.what != aimNone, slow > 1:
+		must(t, k.double.Fault(git))
 	}
 	env := append(slices.Clip(k.Env), "SIGNPOST_ADMIN_TOKEN="+AdminToken, "SIGNPOST_LOG_FORMAT=json")
 	args := []string{"sync", "--data", k.data}
@@ -157,25 +182,78 @@ func (k *killer) kill(t *testing.T, n int) {
 			_ = s.Sync(h.Number)
 		}
 	}()
+	k.await(t, p, aim.what)
 	select {
 	case <-p.Ended(): // a pass that is done
-	case <-time.After(time.Duration(k.random.Int64N(int64(1500 * time.Millisecond)))):
+	case <-time.After(time.Duration(k.random.Int64N(int64(aim.delay)))):
 	}
-	running, err := k.double.Running()
-	must(t, err)
+	listing := k.lists(t)
 	_ = p.Stop(syscall.SIGKILL) // the error says that it was killed
 	<-asked
 	if strings.Contains(p.Log.String(), "panic") {
 		t.Errorf("kill %d: the program panicked:\n%s", n, p.Log)
 	}
-	for kind, requests := range running {
-		if requests > 0 {
-			k.hits[string(kind)]++
+	if listing {
+		k.hits[aimListing]++
+	}
+	for _, what := range []string{aimClone, aimFetch, aimRepack} {
+		if k.prepares(what) {
+			k.hits[what]++
 		}
 	}
-	if left, err := os.ReadDir(filepath.Join(k.data, "tmp")); err == nil && len(left) > 0 {
-		k.hits["tmp"]++
+}
+
+// crowd gives some mirrors many packs and pushes to their repositories, so that a fetch makes them one.
+func (k *killer) crowd(t *testing.T) {
+	t.Helper()
+	mirrors, err := Mirrors(k.data)
+	must(t, err)
+	living := k.estate.Living()
+	k.random.Shuffle(len(living), func(i, j int) { living[i], living[j] = living[j], living[i] })
+	const some, packs = 4, 24 // the program repacks at 20
+	for crowded := 0; len(living) > 0 && crowded < some; living = living[1:] {
+		h := living[0]
+		if h.Address == "TRIAL/base" || mirrors[h.Number] == "" {
+			continue
+		}
+		must(t, Crowd(t.Context(), mirrors[h.Number], packs))
+		must(t, k.estate.Disturb(h.Number, k.random))
+		crowded++
 	}
+}
+
+// await waits until the program does something, or has ended, or does something else for too long.
+func (k *killer) await(t *testing.T, p *Process, what string) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for what != aimNone {
+		if what == aimListing && k.lists(t) || what != aimListing && k.prepares(what) {
+			return
+		}
+		select {
+		case <-p.Ended():
+			return
+		case <-deadline:
+			return
+		case <-look.C:
+		}
+	}
+}
+
+// lists tells whether the double answers a list of repositories just now.
+func (k *killer) lists(t *testing.T) bool {
+	t.Helper()
+	paths, err := k.double.Answering()
+	must(t, err)
+	return slices.ContainsFunc(paths, func(path string) bool { return strings.HasPrefix(path, "/rest/") && strings.HasSuffix(path, "/repos") })
+}
+
+// prepares tells whether something is prepared in tmp, or was when the program was killed.
+func (k *killer) prepares(what string) bool {
+	entries, err := os.ReadDir(filepath.Join(k.data, "tmp"))
+	return err == nil && slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return strings.HasPrefix(entry.Name(), "gitmirror-"+what+"-") })
 }
 
 // check looks at what a start finds, and at what it leaves.

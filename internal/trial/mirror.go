@@ -30,6 +30,46 @@ func Mirrors(data string) (map[int64]string, error) {
 	return mirrors, nil
 }
 
+// Crowd makes so many packs of those of a bare repository that nobody uses, as many small fetches would have left
+// them. Every object is in one of them afterwards.
+func Crowd(ctx context.Context, folder string, packs int) error {
+	run := func(input string, args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "safe.directory=*", "--git-dir", folder}, args...)...)
+		cmd.Env, cmd.Stdin = Environment(os.TempDir()), strings.NewReader(input)
+		out, err := cmd.Output()
+		if err != nil {
+			err = fmt.Errorf("git %s in %s: %w", args[0], folder, err)
+		}
+		return string(out), err
+	}
+	old, err := filepath.Glob(filepath.Join(folder, "objects", "pack", "pack-*"))
+	if err != nil {
+		return err
+	}
+	listed, err := run("", "cat-file", "--batch-all-objects", "--batch-check=%(objectname)")
+	if err != nil {
+		return err
+	}
+	objects := strings.Fields(listed)
+	for n := range packs {
+		part := objects[n*len(objects)/packs : (n+1)*len(objects)/packs]
+		if len(part) == 0 {
+			continue
+		}
+		name, err := run(strings.Join(part, "\n")+"\n", "pack-objects", "--quiet", filepath.Join(folder, "objects", "pack", "pack"))
+		if err != nil {
+			return err
+		}
+		old = slices.DeleteFunc(old, func(path string) bool { return strings.Contains(path, strings.TrimSpace(name)) })
+	}
+	for _, path := range old {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Refs is what a bare repository says by name, one "name hash" a line, ordered: branches,
 // tags, and "HEAD ref" where the branch of HEAD exists.
 type Refs string

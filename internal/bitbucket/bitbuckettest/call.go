@@ -50,8 +50,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	count := s.requestsSum.Add(1)
 	concurrent := s.concurrent.Add(1) - 1
+	s.running.path(record.Path, 1)
 	defer func() {
 		s.concurrent.Add(-1)
+		s.running.path(record.Path, -1)
 		s.running.count(c.kind, -1)
 		record.Kind, record.Status, record.Bytes = c.kind, c.w.status, c.w.written
 		record.Authenticated, record.User = !c.caller.anonymous(), c.caller.name()

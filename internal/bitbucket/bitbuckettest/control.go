@@ -20,6 +20,7 @@ import (
 //	GET    /control/requests        the last requests
 //	DELETE /control/requests        forgets them
 //	GET    /control/running         how many requests of each kind are being answered
+//	GET    /control/answering       the paths of the requests that are being answered
 //	POST   /control/push            {"repository", "history"}; answers the hashes
 //	POST   /control/branch          {"repository", "branch", "action": "delete"|"rename"|"set"|"default", "to"}
 //	POST   /control/rename          {"from", "to"}: KEY/slug
@@ -116,6 +117,7 @@ func (c *control) routes() http.Handler {
 	handle(c, mux, "GET /control/requests", func(s *Server, _ struct{}) (any, error) { return s.Requests(), nil })
 	handle(c, mux, "DELETE /control/requests", func(s *Server, _ struct{}) (any, error) { s.ClearRequests(); return nil, nil })
 	handle(c, mux, "GET /control/running", func(s *Server, _ struct{}) (any, error) { return s.Running(), nil })
+	handle(c, mux, "GET /control/answering", func(s *Server, _ struct{}) (any, error) { return s.Answering(), nil })
 	c.historyRoutes(mux)
 	c.worldRoutes(mux)
 	c.webhookRoutes(mux)

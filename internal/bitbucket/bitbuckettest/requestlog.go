@@ -62,6 +62,19 @@ func (l *requestLog) add(r Request) {
 type running struct {
 	mu    sync.Mutex
 	kinds map[Kind]int
+	paths map[string]int
+}
+
+// path counts the requests to a path.
+func (r *running) path(path string, change int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.paths == nil {
+		r.paths = make(map[string]int)
+	}
+	if r.paths[path] += change; r.paths[path] == 0 {
+		delete(r.paths, path)
+	}
 }
 
 func (r *running) count(kind Kind, change int) {
@@ -78,6 +91,13 @@ func (s *Server) Running() map[Kind]int {
 	s.running.mu.Lock()
 	defer s.running.mu.Unlock()
 	return maps.Clone(s.running.kinds)
+}
+
+// Answering returns the paths, as in Request, of the requests that are being answered, each once and in order.
+func (s *Server) Answering() []string {
+	s.running.mu.Lock()
+	defer s.running.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.running.paths))
 }
 
 // Requests returns the last requests that were answered (Options.KeepRequests), the oldest first.
