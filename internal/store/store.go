@@ -1,7 +1,7 @@
 // Package store keeps what Signpost must not forget in a database: the versions of the
 // site configuration (encrypted), the index of repositories with the state of their
-// mirrors, what the listings of the connections said, and the queue of jobs. It is the
-// only importer of SQL.
+// mirrors, what the listings of the connections said, the signing key and the versions of the
+// browser extension, and the queue of jobs. It is the only importer of SQL.
 //
 // The database is SQLite, in one file of the data folder. What is particular to SQLite is
 // in sqlite.go and migrations/sqlite; package storetest is the suite that every database
@@ -24,6 +24,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	extension "example.com/signpost/extension-assets"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/syncer"
 )
@@ -58,6 +59,7 @@ var (
 	_ syncer.RecordReader = (*Store)(nil)
 	_ syncer.StatusStore  = (*Store)(nil)
 	_ syncer.RefusalStore = (*Store)(nil)
+	_ extension.Records   = (*Store)(nil)
 )
 
 // Open opens the database at o.Path and brings its schema up to date. Only one process may
@@ -102,6 +104,11 @@ func (s *Store) Close() error {
 // else would wait for the connection that fn holds.
 func (s *Store) write(ctx context.Context, doing string, fn func(ctx context.Context, tx bun.Tx) error) error {
 	return s.describe(doing, s.db.writer.RunInTx(ctx, nil, fn))
+}
+
+// writeDurably is write for what a power cut must not lose once this has returned.
+func (s *Store) writeDurably(ctx context.Context, doing string, fn func(ctx context.Context, tx bun.Tx) error) error {
+	return s.describe(doing, s.db.durably(ctx, func(conn bun.Conn) error { return conn.RunInTx(ctx, nil, fn) }))
 }
 
 // read runs fn in a transaction of a reader connection: fn sees one state of the database.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	extension "example.com/signpost/extension-assets"
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/syncer"
@@ -22,6 +23,7 @@ type Store interface {
 	syncer.RecordReader
 	syncer.StatusStore
 	syncer.RefusalStore
+	extension.Records
 }
 
 // Run tests the stores that open returns. Each call of open gives a new, empty store, which
@@ -43,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"list", listTests},
 		{"statuses", statusTests},
 		{"refusals", refusalTests},
+		{"extension", extensionTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,1 @@
+import { builtin } from "./builtin.js"; globalThis.builtin = builtin;

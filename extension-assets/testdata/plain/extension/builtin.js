@@ -1,0 +1,2 @@
+/** @type {{serverURL: string, bitbucketURLs: string[]} | null} */
+export const builtin = null;

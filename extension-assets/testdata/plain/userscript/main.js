@@ -1,0 +1,1 @@
+signpost.configuration = "__SIGNPOST_CONFIGURATION__";
