@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	extension "example.com/signpost/extension-assets"
 	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/internal/webhook"
@@ -63,6 +64,10 @@ var problems = []struct {
 	{errTooManyScrapes, Problem{Status: 429, Code: RateLimited, Title: "Rate limited", Detail: "Too many others read the metrics at the moment. Try again later."}},
 	{resolver.ErrBitbucketTimeout, Problem{Status: 504, Code: BitbucketUnavailable, Title: "Bitbucket is too slow", Detail: "This answer needs Bitbucket, and it did not answer in time. Try again later."}},
 	{resolver.ErrBitbucketUnavailable, Problem{Status: 502, Code: BitbucketUnavailable, Title: "Bitbucket is not available", Detail: "This answer needs Bitbucket, and Bitbucket failed. Try again later; the log of the server says more."}},
+	{extension.ErrNoServerURL, Problem{Status: 503, Code: ExtensionNotConfigured, Title: "Not set up yet", Detail: "The site configuration does not say how browsers reach this server. An administrator sets externalURL to its address; then the extension is here."}},
+	{extension.ErrNoBitbucket, Problem{Status: 503, Code: ExtensionNotConfigured, Title: "Not set up yet", Detail: "The site configuration has no connection to a Bitbucket. An administrator adds one to bitbucketServer; then the extension is here."}},
+	{extension.ErrAddress, Problem{Status: 503, Code: ExtensionNotConfigured, Title: "Not set up yet", Detail: "An address in the site configuration cannot be packed into the extension. An administrator looks at externalURL and the addresses of the connections."}},
+	{extension.ErrNotBuilt, Problem{Status: 503, Code: ExtensionNotBuilt, Title: "Not built yet", Detail: "The packages of the extension are not built yet. Try again in a minute; if it happens again, the log of the server says why."}},
 	{context.DeadlineExceeded, Problem{Status: 504, Code: Timeout, Title: "Too slow", Detail: "The server could not finish the answer in time. Try again later; if it happens again, see whether its disk or database is overloaded."}},
 	{syncer.ErrNoRecord, Problem{Status: 404, Code: RepositoryNotFound, Title: "Repository not found", Detail: "No repository has this id. The list of the repositories at /api/v1/repositories has the ids, such as bitbucket:42."}},
 	{syncer.ErrNotSelected, Problem{Status: 409, Code: NotSelected, Title: "Not selected", Detail: "The site configuration does not select this repository, so it is not fetched; the reason says why. Change the selection of its connection first."}},
@@ -145,10 +150,15 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, err error) Pro
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds(err)))
 	}
 	ctx := requestContext(w, r)
-	if p.Status >= http.StatusInternalServerError && !errors.Is(err, resolver.ErrPrimaryURLNotSet) {
+	if p.Status >= http.StatusInternalServerError && !isNotSetUp(p.Code) {
 		s.log.ErrorContext(ctx, "request failed", "request_id", p.RequestID, "route", routeName(w), "code", p.Code, "err", err)
 	}
 	return p
+}
+
+// isNotSetUp tells whether a code says that an administrator has not finished yet, which is no failure.
+func isNotSetUp(code ProblemCode) bool {
+	return code == PrimaryURLNotSet || code == ExtensionNotConfigured
 }
 
 // retryAfterer is an error that knows when to try again.

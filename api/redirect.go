@@ -55,11 +55,14 @@ var (
 </body>
 </html>
 `))
-	pagePolicy = func() string {
-		digest := sha256.Sum256([]byte(pageStyle))
-		return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-	}()
+	pagePolicy = stylePolicy(pageStyle)
 )
+
+// stylePolicy is the policy of a page that has this style and nothing else.
+func stylePolicy(style string) string {
+	digest := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+}
 
 // writePage writes the problem of err as a page. It holds nothing of the request.
 func (s *Server) writePage(w http.ResponseWriter, r *http.Request, err error) error {

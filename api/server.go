@@ -63,6 +63,7 @@ type Options struct {
 	Repositories  Repositories         // nil: the paths about them are not there
 	Connections   Connections          // nil: the paths about them are not there
 	Metrics       *prometheus.Registry // required: what /metrics shows; the server adds its own
+	Extension     Extension            // nil: no packages are handed out
 	Webhooks      Webhooks             // no connection takes deliveries if nil
 	AdminToken    siteconfig.Secret    // zero: the administrators' part of the API is closed
 	NotReady      func() []string      // reasons why the server is not ready yet; may be nil
@@ -77,6 +78,7 @@ type Server struct {
 	config       Configuration
 	repositories Repositories
 	connections  Connections
+	extension    Extension
 	webhooks     Webhooks
 	bodies       *webhookBodies
 	admin        *adminAccess
@@ -108,6 +110,7 @@ func New(o Options) (*Server, error) {
 		config:       o.Configuration,
 		repositories: o.Repositories,
 		connections:  o.Connections,
+		extension:    o.Extension,
 		webhooks:     o.Webhooks,
 		bodies:       newWebhookBodies(),
 		admin:        newAdminAccess(o.AdminToken, o.Now),
@@ -145,6 +148,7 @@ func (s *Server) routes() http.Handler {
 	if s.connections != nil {
 		s.registerConnectionRoutes(r)
 	}
+	s.registerExtensionRoutes(r)
 	s.registerContractRoutes(r)
 	r.NotFoundHandler = s.problems("none", func(http.ResponseWriter, *http.Request) error { return errNoSuchPath })
 	r.MethodNotAllowedHandler = s.problems("none", func(w http.ResponseWriter, req *http.Request) error {

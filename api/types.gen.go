@@ -120,34 +120,36 @@ func (e MirrorState) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	AdminTokenNotSet      ProblemCode = "admin_token_not_set"
-	BitbucketUnavailable  ProblemCode = "bitbucket_unavailable"
-	Conflict              ProblemCode = "conflict"
-	InternalError         ProblemCode = "internal_error"
-	InvalidRequest        ProblemCode = "invalid_request"
-	InvalidSignature      ProblemCode = "invalid_signature"
-	InvalidSiteConfig     ProblemCode = "invalid_site_config"
-	InvalidURL            ProblemCode = "invalid_url"
-	MethodNotAllowed      ProblemCode = "method_not_allowed"
-	NotFound              ProblemCode = "not_found"
-	NotSelected           ProblemCode = "not_selected"
-	NotStored             ProblemCode = "not_stored"
-	NotSyncing            ProblemCode = "not_syncing"
-	PayloadTooLarge       ProblemCode = "payload_too_large"
-	PreconditionRequired  ProblemCode = "precondition_required"
-	PrimaryURLNotSet      ProblemCode = "primary_url_not_set"
-	PullRequestNotFound   ProblemCode = "pull_request_not_found"
-	RateLimited           ProblemCode = "rate_limited"
-	ReadOnly              ProblemCode = "read_only"
-	RepositoryNotFound    ProblemCode = "repository_not_found"
-	StorageFull           ProblemCode = "storage_full"
-	Timeout               ProblemCode = "timeout"
-	Unauthorized          ProblemCode = "unauthorized"
-	UnknownConnection     ProblemCode = "unknown_connection"
-	UnknownHost           ProblemCode = "unknown_host"
-	UnsupportedMediaType  ProblemCode = "unsupported_media_type"
-	UnsupportedPage       ProblemCode = "unsupported_page"
-	WebhooksNotConfigured ProblemCode = "webhooks_not_configured"
+	AdminTokenNotSet       ProblemCode = "admin_token_not_set"
+	BitbucketUnavailable   ProblemCode = "bitbucket_unavailable"
+	Conflict               ProblemCode = "conflict"
+	ExtensionNotBuilt      ProblemCode = "extension_not_built"
+	ExtensionNotConfigured ProblemCode = "extension_not_configured"
+	InternalError          ProblemCode = "internal_error"
+	InvalidRequest         ProblemCode = "invalid_request"
+	InvalidSignature       ProblemCode = "invalid_signature"
+	InvalidSiteConfig      ProblemCode = "invalid_site_config"
+	InvalidURL             ProblemCode = "invalid_url"
+	MethodNotAllowed       ProblemCode = "method_not_allowed"
+	NotFound               ProblemCode = "not_found"
+	NotSelected            ProblemCode = "not_selected"
+	NotStored              ProblemCode = "not_stored"
+	NotSyncing             ProblemCode = "not_syncing"
+	PayloadTooLarge        ProblemCode = "payload_too_large"
+	PreconditionRequired   ProblemCode = "precondition_required"
+	PrimaryURLNotSet       ProblemCode = "primary_url_not_set"
+	PullRequestNotFound    ProblemCode = "pull_request_not_found"
+	RateLimited            ProblemCode = "rate_limited"
+	ReadOnly               ProblemCode = "read_only"
+	RepositoryNotFound     ProblemCode = "repository_not_found"
+	StorageFull            ProblemCode = "storage_full"
+	Timeout                ProblemCode = "timeout"
+	Unauthorized           ProblemCode = "unauthorized"
+	UnknownConnection      ProblemCode = "unknown_connection"
+	UnknownHost            ProblemCode = "unknown_host"
+	UnsupportedMediaType   ProblemCode = "unsupported_media_type"
+	UnsupportedPage        ProblemCode = "unsupported_page"
+	WebhooksNotConfigured  ProblemCode = "webhooks_not_configured"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -158,6 +160,10 @@ func (e ProblemCode) Valid() bool {
 	case BitbucketUnavailable:
 		return true
 	case Conflict:
+		return true
+	case ExtensionNotBuilt:
+		return true
+	case ExtensionNotConfigured:
 		return true
 	case InternalError:
 		return true
@@ -369,6 +375,21 @@ type ConnectionRateLimit struct {
 	// Left Requests that may go out at once; negative when so many wait for their turn.
 	Left            int `json:"left"`
 	RequestsPerHour int `json:"requestsPerHour"`
+}
+
+// ExtensionConfig defines model for ExtensionConfig.
+type ExtensionConfig struct {
+	// BitbucketURLs The addresses and aliases of all connections.
+	BitbucketURLs []string `json:"bitbucketURLs"`
+
+	// PrimaryURL The Sourcegraph instance that every link goes to; left out when it is not set.
+	PrimaryURL string `json:"primaryURL,omitempty"`
+
+	// ServerURL Of this server as browsers reach it; left out when externalURL is not set.
+	ServerURL string `json:"serverURL,omitempty"`
+
+	// Version Of the packages that this server hands out now; left out when it hands out none.
+	Version string `json:"version,omitempty"`
 }
 
 // Health defines model for Health.
@@ -584,6 +605,12 @@ type ReceiveWebhookParams struct {
 	XHubSignature string `json:"X-Hub-Signature,omitempty"`
 	XEventKey     string `json:"X-Event-Key,omitempty"`
 	XRequestID    string `json:"X-Request-Id,omitempty"`
+}
+
+// GetExtensionFileParams defines parameters for GetExtensionFile.
+type GetExtensionFileParams struct {
+	// V The version that is wanted. What is there is answered in any case.
+	V string `form:"v,omitempty" json:"v,omitempty"`
 }
 
 // GoParams defines parameters for Go.

@@ -38,6 +38,7 @@ type File struct {
 	ContentType string // for HTTP; "" in an unpacked folder
 	Content     []byte
 	ETag        string // strong, in quotes; "" in an unpacked folder
+	Version     string // that the file is of; "" for one that no address names by a version
 }
 
 // Packages are all that is handed out for one configuration in one version. They do not change.
@@ -187,7 +188,7 @@ func (p *prepared) packages() (*Packages, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.add(CRX, "application/x-chrome-extension", crx)
+	out.addVersion(CRX, "application/x-chrome-extension", crx, p.in.Version)
 	out.add(UpdatesXML, "application/xml", updatesXML(p.addresses, id, p.in.Version))
 
 	xpi, minFirefox := zips[Firefox], p.minFirefox
@@ -195,7 +196,7 @@ func (p *prepared) packages() (*Packages, error) {
 		xpi, minFirefox = signed.content, signed.strictMinVersion
 		out.XPIVersion, out.XPISigned = signed.version, true
 	}
-	out.add(XPI, "application/x-xpinstall", xpi)
+	out.addVersion(XPI, "application/x-xpinstall", xpi, out.XPIVersion)
 	updates, err := updatesJSON(p.addresses, out.FirefoxID, out.XPIVersion, minFirefox, xpi)
 	if err != nil {
 		return nil, err
@@ -211,6 +212,13 @@ func (p *prepared) packages() (*Packages, error) {
 }
 
 func (p *Packages) add(name, contentType string, content []byte) {
+	p.addVersion(name, contentType, content, "")
+}
+
+// addVersion adds a file that an update manifest names by its version.
+func (p *Packages) addVersion(name, contentType string, content []byte, version string) {
 	digest := sha256.Sum256(content)
-	p.files = append(p.files, File{name, contentType, content, `"` + hex.EncodeToString(digest[:16]) + `"`})
+	p.files = append(p.files, File{
+		Name: name, ContentType: contentType, Content: content, ETag: `"` + hex.EncodeToString(digest[:16]) + `"`, Version: version,
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/signpost/internal/bitbucket"
+	"example.com/signpost/internal/siteconfig"
 )
 
 // Why a configuration cannot be packed.
@@ -122,4 +123,15 @@ func appendNew(list []string, s string) []string {
 		return list
 	}
 	return append(list, s)
+}
+
+// ConfigurationOf returns what a site configuration has the extension packed with.
+func ConfigurationOf(c *siteconfig.Config) Configuration {
+	packed := Configuration{ServerURL: c.ExternalURL, BitbucketURLs: []string{}}
+	for i := range c.Connections {
+		for _, address := range c.Connections[i].Server.Addresses {
+			packed.BitbucketURLs = append(packed.BitbucketURLs, address.String())
+		}
+	}
+	return packed
 }

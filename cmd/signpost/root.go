@@ -61,6 +61,7 @@ part of the API; it is never a flag, because arguments can be read by other user
 		newResolveCommand(s),
 		newConfigCommand(s),
 		newWebhooksCommand(s),
+		newExtensionCommand(s),
 		newVersionCommand(),
 	)
 	refuseUnknownShells(root)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"example.com/signpost/api"
+	extension "example.com/signpost/extension-assets"
 	"example.com/signpost/internal/gitmirror"
 	"example.com/signpost/internal/siteconfig"
 	"example.com/signpost/internal/store"
@@ -56,6 +57,8 @@ type App struct {
 	mirrors   *gitmirror.Mirrors
 	webhooks  *webhook.Receiver
 	states    *connectionStates
+	extension *extension.Publisher
+	signed    *signedXPI
 
 	indexed  atomic.Bool // the index is loaded
 	server   *http.Server
@@ -127,6 +130,7 @@ func (a *App) Start(ctx context.Context) error {
 		Repositories:  a.syncer,
 		Webhooks:      a.webhooks,
 		Connections:   a.states,
+		Extension:     a.extension,
 		Metrics:       a.registry,
 		AdminToken:    a.opts.AdminToken,
 		NotReady:      a.notReady,
@@ -143,6 +147,7 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.checkMirrors(ctx)
+	a.runExtension(ctx)
 	a.watchConfig(ctx)
 	a.server = &http.Server{
 		Handler:           handler.Handler(),
@@ -238,6 +243,9 @@ func (a *App) openStorage(ctx context.Context) error {
 		return err
 	}
 	a.onStop("database", func(context.Context) error { return a.records.Close() })
+	if err := a.makeExtension(folder); err != nil {
+		return err
+	}
 	return a.openMirrors(folder)
 }
 
@@ -249,6 +257,9 @@ func (a *App) warnWhatIsMissing(ctx context.Context) {
 	}
 	if len(config.Connections) == 0 {
 		a.log.WarnContext(ctx, "no connection is configured: add bitbucketServer to the site configuration")
+	}
+	if config.ExternalURL == "" {
+		a.log.InfoContext(ctx, "the browser extension is not handed out: set externalURL in the site configuration to the address of this server as browsers reach it")
 	}
 	if a.opts.AdminToken.IsZero() {
 		a.log.InfoContext(ctx, "the administrators' part of the API is closed: set SIGNPOST_ADMIN_TOKEN to open it")

@@ -95,6 +95,7 @@ func (a *App) connectParts() {
 	a.publisher.Subscribe("webhooks", func(_ context.Context, next *siteconfig.Config) (func(), error) {
 		return func() { a.webhooks.SetConfig(next) }, nil
 	})
+	a.publisher.Subscribe("browser extension", a.configureExtension)
 	a.publisher.Subscribe("resolver", func(_ context.Context, next *siteconfig.Config) (func(), error) {
 		config := resolver.Config{Version: next.Version, Primary: next.Primary}
 		for _, c := range next.Connections {
