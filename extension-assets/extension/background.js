@@ -1,0 +1,128 @@
+// The background worker: registers every listener at once, as the browser demands, and puts
+// the modules together. It is stopped when idle, so it keeps nothing that must not be lost.
+
+import { builtin } from "./builtin.js";
+import { baseAddress } from "./worker/address.js";
+import { createAsk } from "./worker/ask.js";
+import { showBadge, showSetUp } from "./worker/badge.js";
+import { permitted, root, withheld } from "./worker/browser.js";
+import { Cache } from "./worker/cache.js";
+import { Configuration } from "./worker/configuration.js";
+import { openEntry, showMenu } from "./worker/menus.js";
+import { mayAsk, readMessage } from "./worker/messages.js";
+import { openLink } from "./worker/open.js";
+import { search, suggest } from "./worker/omnibox.js";
+import { Pauses } from "./worker/pauses.js";
+import { Resolver } from "./worker/resolver.js";
+import { createRequest } from "./worker/server.js";
+import { plain, registerSites } from "./worker/sites.js";
+
+chrome.runtime.onMessage.addListener((raw, sender, respond) => {
+	const message = readMessage(raw);
+	if (!message || !mayAsk(message, sender, { id: chrome.runtime.id, root })) return undefined;
+	void answer(message, sender).then(respond);
+	return true; // the answer comes later
+});
+chrome.runtime.onInstalled.addListener(({ reason }) => void installed(reason));
+chrome.runtime.onStartup.addListener(() => void surface());
+chrome.commands.onCommand.addListener((command, tab) => {
+	if (command === "open") void openLink(resolver, tab?.url, tab);
+});
+chrome.contextMenus.onClicked.addListener(({ menuItemId, linkUrl }, tab) => {
+	if (menuItemId === openEntry) void openLink(resolver, linkUrl, tab);
+});
+chrome.omnibox.onInputStarted.addListener(() => void configuration.complete().then(suggest));
+chrome.omnibox.onInputEntered.addListener((query, disposition) => {
+	void configuration.complete().then((settings) => search(settings, query, disposition));
+});
+chrome.storage.onChanged.addListener((changes, area) => {
+	if (area === "managed" && changes.serverURL) void configuration.manage(changes.serverURL.newValue);
+});
+chrome.permissions.onAdded.addListener(() => void surface());
+chrome.permissions.onRemoved.addListener(() => void surface());
+
+const now = () => Date.now();
+const pauses = new Pauses(now);
+/** @type {Cache<Answer>} */
+const cache = new Cache(500, now);
+const restored = chrome.storage.session.get("pauses").then(({ pauses: kept }) => pauses.restore(kept));
+const patient = createAsk(
+	createRequest({ fetch: (...request) => fetch(...request), online: () => navigator.onLine, permitted, now }),
+	pauses,
+	() => void chrome.storage.session.set({ pauses: pauses.kept() }),
+);
+/** @type {import("./worker/ask.js").Ask} */
+const ask = async (...question) => (await restored, patient(...question));
+const configuration = new Configuration({
+	builtin,
+	local: chrome.storage.local,
+	managed: chrome.storage.managed,
+	ask,
+	changed: () => void surface(),
+	now,
+});
+const resolver = new Resolver({ ask, configuration, cache });
+
+// Content scripts have no business in what is stored; Firefox cannot be told so.
+void chrome.storage.local.setAccessLevel?.({ accessLevel: "TRUSTED_CONTEXTS" });
+
+/**
+ * @param {Message} message
+ * @param {chrome.runtime.MessageSender} sender
+ */
+async function answer(message, sender) {
+	switch (message.type) {
+		case "resolve": {
+			const found = await resolver.resolve(message.address, message.again);
+			if (sender.tab?.id !== undefined && sender.frameId === 0) void showBadge(sender.tab.id, found);
+			return found;
+		}
+		case "resolveAll":
+			return resolver.resolveAll(message.addresses);
+		case "test":
+			return test(message.serverURL);
+		case "save":
+			await save(message.serverURL);
+			return status();
+		case "status":
+			return status();
+	}
+}
+
+/**
+ * @param {string} typed
+ * @returns {Promise<TestResult>}
+ */
+async function test(typed) {
+	const serverURL = baseAddress(typed);
+	return serverURL ? configuration.test(serverURL) : { failure: { state: "unreachable", reason: "address" } };
+}
+
+/** @param {string} typed */
+async function save(typed) {
+	const serverURL = baseAddress(typed);
+	if (serverURL) await configuration.save(serverURL);
+}
+
+/** @returns {Promise<Status>} */
+async function status() {
+	const settings = await configuration.complete();
+	return { settings, failure: configuration.failure, withheld: await withheld(settings), plain };
+}
+
+/** @param {string} reason */
+async function installed(reason) {
+	await surface();
+	const { serverURL } = await configuration.settings();
+	if (reason !== "install" || serverURL) return;
+	const { installType } = await chrome.management.getSelf(); // a policy brings its address a little later
+	if (installType !== "admin") await chrome.runtime.openOptionsPage();
+}
+
+/** Brings everything that depends on the configuration up to date. */
+async function surface() {
+	cache.clear();
+	pauses.clear();
+	const settings = await configuration.complete();
+	await Promise.all([registerSites(settings), showMenu(settings), showSetUp(settings)]);
+}

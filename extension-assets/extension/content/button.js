@@ -1,0 +1,55 @@
+// The view button: one element, in the page's toolbar or at the edge, moved when its place
+// has gone or a better one has turned up.
+{
+	signpost.createButton = (document, text, again) => {
+		const link = signpost.createLink(document, "view", again);
+		/** @type {ReturnType<ContentScripts["createEdge"]> | null} */
+		let edge = null;
+		/** @type {Shown} */
+		let shown = { state: "looking" };
+		signpost.showState(link, shown, text);
+
+		/** @param {Shown} next */
+		function show(next) {
+			shown = next;
+			signpost.showState(link, shown, text);
+			edge?.show(shown, text);
+		}
+
+		/**
+		 * Puts the button where it belongs.
+		 *
+		 * @param {boolean} patient wait a little for a known place before going to the edge
+		 */
+		function arrange(patient) {
+			const place = signpost.findPlace(document);
+			if (place) {
+				edge?.host.remove();
+				if (link.parentNode !== place.parent) place.parent.insertBefore(link, place.before);
+				return "placed";
+			}
+			link.remove();
+			if (edge?.host.isConnected) {
+				edge.fit();
+				return "placed";
+			}
+			if (patient) return "wait";
+			edge ??= signpost.createEdge(document, again);
+			edge.show(shown, text);
+			document.body.append(edge.host);
+			edge.fit();
+			return "placed";
+		}
+
+		return {
+			show,
+			arrange,
+			/** Buttons of others: of a copy before an update, or of the userscript. */
+			foreign: () => [...document.querySelectorAll('[data-signpost="view"]')].filter((element) => element !== link && element !== edge?.host),
+			remove() {
+				link.remove();
+				edge?.host.remove();
+			},
+		};
+	};
+}

@@ -1,0 +1,91 @@
+// The options page: the server's address, once, and the permissions that follow from it. The
+// page is locked where the address is managed or built in. The browser takes requests for
+// permissions only straight from a click, so nothing is awaited before them.
+
+import { byId, localize, send } from "../localize.js";
+import { baseAddress, hostPattern } from "../worker/address.js";
+import { ports } from "../worker/browser.js";
+
+const text = chrome.i18n.getMessage;
+const server = /** @type {HTMLInputElement} */ (byId("server"));
+/** @type {string[]} host patterns that the next click asks for */
+let wanted = [];
+
+localize(document);
+byId("form").addEventListener("submit", (event) => {
+	event.preventDefault();
+	void connect();
+});
+byId("test").addEventListener("click", () => void test());
+byId("allow").addEventListener("click", () => void allow());
+chrome.storage.onChanged.addListener(() => void refresh());
+await refresh();
+
+/** The address as it was typed; https goes without saying. */
+function typed() {
+	const value = server.value.trim();
+	return baseAddress(/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `https://${value}`);
+}
+
+async function connect() {
+	const serverURL = typed();
+	if (!serverURL) return say("why_address", "bad");
+	const granted = await chrome.permissions.request({ origins: [hostPattern(serverURL, ports)] });
+	if (!granted) return say("optionsRefused", "bad");
+	if (!(await ask(serverURL))) return;
+	await send({ type: "save", serverURL });
+	server.value = serverURL;
+	await refresh();
+}
+
+async function test() {
+	const serverURL = typed();
+	if (!serverURL) return say("why_address", "bad");
+	await ask(serverURL);
+}
+
+/** @param {string} serverURL */
+async function ask(serverURL) {
+	say("optionsTesting", "quiet");
+	/** @type {TestResult} */
+	const result = await send({ type: "test", serverURL });
+	if ("failure" in result) say(`why_${result.failure.reason}`, "bad");
+	else say(result.configuration.primaryURL ? "optionsWorks" : "optionsNoPrimary", result.configuration.primaryURL ? "good" : "bad");
+	return "configuration" in result;
+}
+
+async function allow() {
+	const granted = await chrome.permissions.request({ origins: wanted });
+	await refresh();
+	if (granted) say("optionsReload", "good");
+	else say("optionsRefused", "bad");
+}
+
+async function refresh() {
+	/** @type {Status} */
+	const { settings, failure, withheld } = await send({ type: "status" });
+	const locked = settings.source === "managed" || settings.source === "builtin";
+	if (locked || (settings.serverURL && document.activeElement !== server)) server.value = settings.serverURL ?? "";
+	server.readOnly = locked;
+	byId("help").textContent = text(locked ? (settings.source === "managed" ? "optionsManaged" : "optionsBuiltin") : "optionsServerHelp");
+	byId("save").hidden = locked;
+	byId("test").hidden = false;
+	wanted = withheld;
+	byId("withheld").hidden = withheld.length === 0;
+	byId("hosts").replaceChildren(...withheld.map((pattern) => Object.assign(document.createElement("li"), { textContent: pattern.replace(/\/\*$/, "") })));
+	byId("state").hidden = !settings.serverURL || settings.bitbucketURLs.length === 0;
+	byId("primary").textContent = settings.primaryURL ?? text("optionsNone");
+	byId("bitbucket").textContent = settings.bitbucketURLs.join(", ");
+	if (failure && withheld.length === 0) say(`why_${failure.reason}`, "bad");
+	const { version } = chrome.runtime.getManifest();
+	byId("version").textContent = settings.version && settings.version !== version ? text("optionsNewer", [version, settings.version]) : text("optionsVersion", version);
+}
+
+/**
+ * @param {string} name of the message
+ * @param {"good" | "bad" | "quiet"} look
+ */
+function say(name, look) {
+	byId("result").textContent = text(name);
+	byId("result").className = look;
+}

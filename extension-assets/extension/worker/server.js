@@ -1,0 +1,92 @@
+// The one place that sends requests, and only to the configured Signpost. Nothing of the
+// user goes with them: no cookies, no referrer, no following of redirects.
+
+import { lifetime } from "./cache.js";
+import { askedPause } from "./pauses.js";
+
+/** Milliseconds. */
+const timeout = 5_000;
+
+/**
+ * @typedef {object} Reply an answer in JSON
+ * @property {number} status
+ * @property {unknown} body
+ * @property {number} lifetime milliseconds that it may be kept
+ * @property {number} retryAfter milliseconds, 0 if the server did not ask for a pause
+ */
+
+/**
+ * @typedef {object} Surroundings what a request depends on; tests give their own
+ * @property {typeof globalThis.fetch} fetch
+ * @property {() => boolean} online
+ * @property {(serverURL: string) => Promise<boolean>} permitted whether the browser lets us ask that server
+ * @property {() => number} now
+ */
+
+/** @typedef {(serverURL: string, path: string, body?: unknown) => Promise<Reply | OtherAnswer>} Request */
+
+/**
+ * @param {Surroundings} surroundings
+ * @returns {Request} never rejects: a failure is an answer that says what failed
+ */
+export function createRequest({ fetch, online, permitted, now }) {
+	/**
+	 * @param {string} address
+	 * @param {RequestInit} init
+	 */
+	function send(address, init) {
+		return fetch(address, {
+			cache: "no-store",
+			credentials: "omit",
+			redirect: "error",
+			referrerPolicy: "no-referrer",
+			signal: AbortSignal.timeout(timeout),
+			...init,
+		});
+	}
+
+	/**
+	 * Why nothing came. A redirect fails like a broken connection, and it is what a sign-in
+	 * in front of the server answers with: so it is looked for, without following it.
+	 *
+	 * @param {string} serverURL
+	 * @param {unknown} error
+	 * @returns {Promise<OtherAnswer>}
+	 */
+	async function diagnose(serverURL, error) {
+		if (!(await permitted(serverURL))) return { state: "unreachable", reason: "permission" };
+		if (!online()) return { state: "unreachable", reason: "offline" };
+		if (error instanceof Error && error.name === "TimeoutError") return { state: "unreachable", reason: "timeout" };
+		try {
+			const probe = await send(`${serverURL}/api/v1/extension/config`, { redirect: "manual" });
+			if (probe.type === "opaqueredirect") return { state: "signin", reason: "signin" };
+		} catch {
+			// Then it is the connection.
+		}
+		return { state: "unreachable", reason: "network" };
+	}
+
+	return async (serverURL, path, body) => {
+		let response;
+		try {
+			response = await send(serverURL + path, {
+				headers: { Accept: "application/json" },
+				...(body === undefined ? {} : {
+					method: "POST",
+					headers: { Accept: "application/json", "Content-Type": "application/json" },
+					body: JSON.stringify(body),
+				}),
+			});
+			const type = response.headers.get("Content-Type") ?? "";
+			return {
+				status: response.status,
+				body: /^application\/([a-z.-]+\+)?json\b/i.test(type) ? await response.json() : null,
+				lifetime: lifetime(response.headers.get("Cache-Control"), response.headers.get("Age")),
+				retryAfter: askedPause(response.headers.get("Retry-After"), now()),
+			};
+		} catch (error) {
+			if (error instanceof SyntaxError) return { state: "unreachable", reason: "not_signpost" };
+			return diagnose(serverURL, error);
+		}
+	};
+}
