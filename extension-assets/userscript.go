@@ -12,7 +12,7 @@ func (s *source) userscript(version string, a addresses) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString("// ==UserScript==\n")
 	for _, line := range s.userscriptHeader(version, a) {
-		fmt.Fprintf(&out, "// @%-12s %s\n", line[0], line[1])
+		out.WriteString(strings.TrimRight(fmt.Sprintf("// @%-12s %s", line[0], line[1]), " ") + "\n")
 	}
 	out.WriteString("// ==/UserScript==\n\n(function () {\n\"use strict\";\n\n")
 	for _, name := range s.scripts {
@@ -46,7 +46,6 @@ func (s *source) userscriptHeader(version string, a addresses) [][2]string {
 	return append(header, [][2]string{
 		{"connect", a.server.HostName()},
 		{"grant", "GM.xmlHttpRequest"},
-		{"grant", "GM_xmlhttpRequest"},
 		{"run-at", "document-idle"},
 		{"noframes", ""},
 		{"updateURL", fileURL(a, Userscript)},

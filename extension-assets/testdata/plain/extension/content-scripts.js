@@ -1,4 +1,4 @@
-// In this order; not "content/old.js".
+// In this order.
 export const contentScripts = [
   "content/page.js", // what is shown
   'content/main.js',
