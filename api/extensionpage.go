@@ -7,7 +7,7 @@ import (
 	extension "example.com/signpost/extension-assets"
 )
 
-const extensionStyle = pageStyle + `main{padding-bottom:4rem}h2{font-size:1.1rem;margin-top:2rem}code{font-size:.9em;overflow-wrap:anywhere}.button{display:inline-block;padding:.3rem .9rem;border:1px solid;border-radius:.3rem;text-decoration:none}`
+const extensionStyle = pageStyle + `body{margin-top:8vh}main{padding-bottom:4rem}h2{font-size:1.1rem;margin-top:2rem}code{font-size:.9em;overflow-wrap:anywhere}.button{display:inline-block;padding:.3rem .9rem;border:1px solid;border-radius:.3rem;text-decoration:none}`
 
 var (
 	extensionPage = template.Must(template.New("extension").Parse(`<!doctype html>
@@ -21,7 +21,7 @@ var (
 <body>
 <main>
 <h1>Signpost in your browser</h1>
-<p>Puts <strong>View on Sourcegraph</strong> on every page of{{range .Configuration.BitbucketURLs}} <code>{{.}}</code>{{end}}. It asks <code>{{.Configuration.ServerURL}}</code> and nobody else, and there is nothing to set.</p>
+<p>Puts <strong>View on Sourcegraph</strong> on every page of {{range $i, $url := .Configuration.BitbucketURLs}}{{if $i}}, {{end}}<code>{{$url}}</code>{{end}}. It asks <code>{{.Configuration.ServerURL}}</code> and nobody else, and there is nothing to set.</p>
 
 <h2>Chrome and Edge</h2>
 <p>To try it: download it for <a href="signpost-chrome.zip" download>Chrome</a> or <a href="signpost-edge.zip" download>Edge</a>, unpack it, open <code>chrome://extensions</code> or <code>edge://extensions</code>, switch the developer mode on and choose <em>Load unpacked</em>.</p>
@@ -32,7 +32,7 @@ var (
 <h2>Firefox</h2>
 {{if .XPISigned}}<p><a class="button" href="signpost.xpi">Install</a></p>
 {{if ne .XPIVersion .Version}}<p>Mozilla signed version {{.XPIVersion}} of it; {{.Version}} is waiting for an administrator to have it signed.</p>
-{{end}}{{else}}<p>Firefox takes add-ons that Mozilla signed, and this one is not yet: an administrator has <a href="signpost-firefox.zip" download>it</a> signed, which is free and needs no listing. To try it before, choose the file under <em>Load Temporary Add-on</em> of <code>about:debugging</code>.</p>
+{{end}}{{else}}<p>Firefox takes add-ons that Mozilla signed, and this one is not yet: an administrator has <a href="signpost-firefox.zip" download>signpost-firefox.zip</a> signed, which is free and needs no listing. To try it before, choose that file under <em>Load Temporary Add-on</em> of <code>about:debugging</code>.</p>
 {{end}}<p>For everybody: <a href="policies/firefox.json">policies.json</a>.</p>
 
 <h2>Any browser with a userscript manager</h2>

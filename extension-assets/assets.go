@@ -1,18 +1,9 @@
 package extension
 
-import (
-	"embed"
-	"io/fs"
-)
+import "embed"
 
-//go:embed testdata/plain testdata/plain/extension/_locales
-var embedded embed.FS
-
-// Files are the plain extension and what userscript and bookmarklet are made of.
-var Files = func() fs.FS {
-	files, err := fs.Sub(embedded, "testdata/plain")
-	if err != nil {
-		panic(err)
-	}
-	return files
-}()
+// Files are the plain extension, as it can be loaded unpacked, and what userscript and bookmarklet
+// are made of.
+//
+//go:embed extension extension/_locales userscript/main.js userscript/bookmarklet.js
+var Files embed.FS
