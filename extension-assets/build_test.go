@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -201,6 +202,11 @@ func TestTheBookmarkletSurvivesEveryPlaceThatAnAddressIsCopiedTo(t *testing.T) {
 	}
 	if !strings.HasPrefix(script, "(() => {\n  const c = {\"serverURL\":\"https://signpost.example.com\",") || !strings.HasSuffix(script, "})();") {
 		t.Errorf("it is %s", script)
+	}
+	// Some places that bookmarks are kept in make spaces of line breaks.
+	real := build(t, input(t, extension.Files)).Bookmarklet
+	if script, err := url.PathUnescape(real); err != nil || regexp.MustCompile(`(^|\s)//`).MatchString(script) {
+		t.Errorf("the bookmarklet has a line comment: %s", script)
 	}
 	if got := string(content(t, p, extension.Bookmarklet)); got != p.Bookmarklet+"\n" {
 		t.Errorf("the file has %s", got)

@@ -3,6 +3,7 @@ package extension
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -53,13 +54,17 @@ func (s *source) userscriptHeader(version string, a addresses) [][2]string {
 	}...)
 }
 
-// bookmarklet returns the javascript: address of the bookmarklet.
+// lineComment is a line that holds nothing but a comment.
+var lineComment = regexp.MustCompile(`(?m)^[ \t]*//.*\n`)
+
+// bookmarklet returns the javascript: address of the bookmarklet. It has no line comments, so that it
+// still runs where somebody's bookmarks lose their line breaks.
 func (s *source) bookmarklet(c Configuration) (string, error) {
 	script, err := configured(bookmarkletMain, s.bookmark, c)
 	if err != nil {
 		return "", err
 	}
-	return "javascript:" + percentEncode(bytes.TrimSpace(script)), nil
+	return "javascript:" + percentEncode(bytes.TrimSpace(lineComment.ReplaceAll(script, nil))), nil
 }
 
 // percentEncode escapes all but what RFC 3986 never reserves, so that the address survives being

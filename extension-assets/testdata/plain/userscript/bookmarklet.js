@@ -1,4 +1,5 @@
+// For bookmarks.
 (() => {
-  const c = "__SIGNPOST_CONFIGURATION__"; // not "quoted" twice
+  const c = "__SIGNPOST_CONFIGURATION__";
   location.href = c.serverURL + "/go?url=" + encodeURIComponent(location.href);
 })();
