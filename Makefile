@@ -9,7 +9,7 @@ FOR           ?= 1h
 # step compiled serves the others.
 export CGO_ENABLED = 0
 
-.PHONY: test lint generate fresh fuzz bench soak build prerequisites
+.PHONY: test lint generate fresh fuzz bench soak build prerequisites extension
 
 # Everything that must hold before a change lands, cheapest first.
 test: prerequisites
@@ -50,3 +50,7 @@ build:
 
 prerequisites:
 	scripts/prerequisites
+
+# Types and unit tests of the browser extension; it is packed as it lies, so nothing is built.
+extension:
+	cd extension-assets && npm ci --no-audit --no-fund && npm run types && npm test

@@ -6,13 +6,13 @@
 a { display: inline-flex; align-items: center; gap: 8px; box-sizing: border-box; min-height: 36px; padding: 0 12px;
   border: 1px solid #b7bdc8; border-radius: 18px; background: #fff; color: #172b4d; box-shadow: 0 1px 4px #091e4240;
   font: 500 14px/1.4 system-ui, sans-serif; text-decoration: none; white-space: nowrap; cursor: pointer; }
-a::before { content: ""; width: 16px; height: 12px; background: currentColor; clip-path: polygon(0 0, 65% 0, 100% 50%, 65% 100%, 0 100%); }
+a::before { content: ""; flex: none; width: 16px; height: 12px; background: currentColor; clip-path: polygon(0 0, 65% 0, 100% 50%, 65% 100%, 0 100%); }
 a[href]::before { background: #0c66e4; }
 a:hover { background: #f1f2f4; }
 a:focus-visible { outline: 2px solid #0c66e4; outline-offset: 2px; }
 a:not([href]) { color: #505f79; }
 a[aria-disabled] { cursor: default; }
-a:not([href]):not(:hover, :focus-visible) { width: 36px; padding: 0 9px; overflow: hidden; gap: 20px; }
+a:not([href], [data-signpost-state="looking"], :hover, :focus-visible) { width: 36px; padding: 0 9px; overflow: hidden; gap: 20px; }
 a.dark { border-color: #596773; background: #22272b; color: #dee4ea; box-shadow: 0 1px 4px #000a; }
 a.dark[href]::before { background: #85b8ff; }
 a.dark:hover { background: #2c333a; }

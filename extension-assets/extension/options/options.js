@@ -36,6 +36,7 @@ async function connect() {
 	await send({ type: "save", serverURL });
 	server.value = serverURL;
 	await refresh();
+	if (wanted.length === 0) say("optionsReload", "good");
 }
 
 async function test() {
