@@ -23,18 +23,27 @@ func TestPermissionsArePinned(t *testing.T) {
 	}{
 		"plain": {
 			source(t, "extension/manifest.json"),
-			[]string{"contextMenus", "scripting", "storage"}, nil, []string{"http://*/*", "https://*/*"}, nil,
+			[]string{"contextMenus", "scripting", "storage"},
+			nil,
+			[]string{"http://*/*", "https://*/*"},
+			nil,
 		},
 		"Chrome": {
-			unpacked(p, "chrome/manifest.json"), []string{"contextMenus", "storage"}, chromium, nil,
+			unpacked(p, "chrome/manifest.json"),
+			[]string{"contextMenus", "storage"},
+			chromium, nil,
 			[]string{"http://stash.example.com:7990/ctx/*", "https://bitbucket.example.com/*"},
 		},
 		"Edge": {
-			unpacked(p, "edge/manifest.json"), []string{"contextMenus", "storage"}, chromium, nil,
+			unpacked(p, "edge/manifest.json"),
+			[]string{"contextMenus", "storage"},
+			chromium, nil,
 			[]string{"http://stash.example.com:7990/ctx/*", "https://bitbucket.example.com/*"},
 		},
 		"Firefox": {
-			unpacked(p, "firefox/manifest.json"), []string{"contextMenus", "storage"}, firefox, nil,
+			unpacked(p, "firefox/manifest.json"),
+			[]string{"contextMenus", "storage"},
+			firefox, nil,
 			[]string{"http://stash.example.com/ctx/*", "https://bitbucket.example.com/*"},
 		},
 	} {

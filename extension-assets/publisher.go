@@ -77,7 +77,7 @@ func (p *Publisher) SetConfiguration(c Configuration) {
 // long as ctx allows. The errors are those of Configuration.Check and ErrNotBuilt.
 func (p *Publisher) Packages(ctx context.Context) (*Packages, error) {
 	for {
-		published, problem, changed := p.state()
+		published, changed, problem := p.state()
 		if published != nil {
 			return published, nil
 		}
@@ -98,10 +98,10 @@ func (p *Publisher) Current() *Packages {
 	return published
 }
 
-func (p *Publisher) state() (*Packages, error, <-chan struct{}) {
+func (p *Publisher) state() (*Packages, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.published, p.problem, p.changed
+	return p.published, p.changed, p.problem
 }
 
 // announce lets those who wait look again. The caller holds the lock.
