@@ -14,6 +14,7 @@
 			shown = next;
 			signpost.showState(link, shown, text);
 			edge?.show(shown, text);
+			if (edge?.host.isConnected) edge.fit();
 		}
 
 		/**
@@ -29,10 +30,7 @@
 				return "placed";
 			}
 			link.remove();
-			if (edge?.host.isConnected) {
-				edge.fit();
-				return "placed";
-			}
+			if (edge?.host.isConnected) return "placed";
 			if (patient) return "wait";
 			edge ??= signpost.createEdge(document, again);
 			edge.show(shown, text);

@@ -37,6 +37,7 @@
 	function fragmentAddress(file, address) {
 		const path = file.querySelector(".breadcrumbs, .file-breadcrumbs")?.textContent?.replace(/\s*\/\s*/g, "/").trim();
 		const url = new URL(address);
+		if (path?.includes("→")) return null; // two names, of a file that was moved
 		if (path) url.hash = encodeURI(path);
 		return url.hash ? url.href : null;
 	}

@@ -9,16 +9,15 @@ const given = decodeURIComponent(location.hash.slice(1));
 localize(document);
 document.documentElement.classList.toggle("tab", location.hash !== "");
 byId("options").addEventListener("click", () => void chrome.runtime.openOptionsPage());
-byId("retry").addEventListener("click", () => void look(true));
-await look(false);
+byId("retry").addEventListener("click", () => void look());
+await look();
 
-/** @param {boolean} again */
-async function look(again) {
+async function look() {
 	const main = byId("main");
 	main.ariaBusy = "true";
 	const address = given || (await activeAddress());
 	/** @type {Answer} */
-	const answer = (address && (await send({ type: "resolve", address, again }))) || { state: "foreign", reason: "foreign" };
+	const answer = (address && (await send({ type: "resolve", address, again: true }))) || { state: "foreign", reason: "foreign" };
 	if (answer.state === "link") showLink(answer);
 	else await showOther(answer);
 	main.ariaBusy = "false";
