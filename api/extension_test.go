@@ -307,3 +307,31 @@ func TestOriginsThatMayReadLinksAndTheExtensionsConfig(t *testing.T) {
 		}
 	}
 }
+
+func TestTheExtensionPageTellsWhatMozillaSigned(t *testing.T) {
+	t.Parallel()
+	page := func(p extension.Packages) string {
+		w := newWorld(t, nil, func(o *api.Options) { o.Extension = fakeExtension{packages: &p} })
+		return string(ask(t, w.handler, get("/extension/")).body)
+	}
+	_, unsigned := newExtensionWorld(t)
+	signed, older := *unsigned, *unsigned
+	signed.XPISigned = true
+	older.XPISigned, older.XPIVersion = true, "1.0.5"
+	for _, c := range []struct {
+		name              string
+		page              string
+		installs, waiting bool
+	}{
+		{"unsigned", page(*unsigned), false, false},
+		{"signed", page(signed), true, false},
+		{"an older one signed", page(older), true, true},
+	} {
+		if got := strings.Contains(c.page, `href="signpost.xpi"`); got != c.installs {
+			t.Errorf("%s: offers to install it: %t", c.name, got)
+		}
+		if got := strings.Contains(c.page, "1.0.5") && strings.Contains(c.page, "1.0.7 is waiting"); got != c.waiting {
+			t.Errorf("%s: says that a newer one waits: %t", c.name, got)
+		}
+	}
+}

@@ -30,11 +30,14 @@ func TestTheSameInputGivesTheSameBytes(t *testing.T) {
 	in.Configuration.BitbucketURLs = []string{"http://STASH.example.com:7990/ctx/", "https://bitbucket.example.com:443", "https://bitbucket.example.com"}
 	in.Configuration.ServerURL += "/" // the same addresses, written otherwise
 	second := build(t, in)
-	if diff := cmp.Diff(first.Files(), second.Files()); diff != "" {
-		t.Errorf("handed out:\n%s", diff)
+	same := func(x, y extension.File) bool {
+		return x.Name == y.Name && x.ETag == y.ETag && x.ContentType == y.ContentType && x.Version == y.Version && bytes.Equal(x.Content, y.Content)
 	}
-	if diff := cmp.Diff(first.Unpacked(), second.Unpacked()); diff != "" {
-		t.Errorf("unpacked:\n%s", diff)
+	if !slices.EqualFunc(first.Files(), second.Files(), same) || len(first.Files()) == 0 {
+		t.Errorf("handed out: %d files, then %d others", len(first.Files()), len(second.Files()))
+	}
+	if !slices.EqualFunc(first.Unpacked(), second.Unpacked(), same) || len(first.Unpacked()) == 0 {
+		t.Errorf("unpacked: %d files, then %d others", len(first.Unpacked()), len(second.Unpacked()))
 	}
 }
 

@@ -125,8 +125,9 @@ func TestPagesOfThePackedExtensionMayAskItsServerAlone(t *testing.T) {
 	} {
 		in := input(t, extension.Files)
 		in.Configuration.ServerURL = server
+		p := build(t, in)
 		for _, b := range extension.Browsers {
-			policy := manifestOf(t, build(t, in), b).Policy["extension_pages"] + ";"
+			policy := manifestOf(t, p, b).Policy["extension_pages"] + ";"
 			if !regexp.MustCompile(regexp.QuoteMeta(want)).MatchString(policy) {
 				t.Errorf("%s on %s: %s lacks %s", server, b, policy, want)
 			}
