@@ -92,10 +92,20 @@ func (c *call) repositoryObjectWith(r *repository, labeled bool) object {
 
 // repositoryPage is the address of the repository's web pages.
 func (c *call) repositoryPage(r *repository) string {
-	if r.project.owner != nil {
-		return c.server.baseURL + "/users/" + escapeSegment(r.project.owner.Slug) + "/repos/" + escapeSegment(r.Slug)
+	return c.server.baseURL + r.pagePath()
+}
+
+// pagePath is where the repository's web pages lie, below the context path. Called with mu held.
+func (r *repository) pagePath() string {
+	return r.project.pagePath() + "/repos/" + escapeSegment(r.Slug)
+}
+
+// pagePath is where the project's web pages lie, below the context path. Called with mu held.
+func (p *project) pagePath() string {
+	if p.owner != nil {
+		return "/users/" + escapeSegment(p.owner.Slug)
 	}
-	return c.server.baseURL + "/projects/" + r.project.Key + "/repos/" + escapeSegment(r.Slug)
+	return "/projects/" + p.Key
 }
 
 // hierarchyID is the same for a repository and its forks.

@@ -2,8 +2,6 @@ package bitbuckettest
 
 import (
 	"errors"
-	"fmt"
-	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,8 +11,8 @@ const loginPage = `<!DOCTYPE html><html><head><title>Log in - Bitbucket</title><
 	`<form action="/j_atl_security_check" method="post"><h2>Log in</h2><input name="j_username"><input name="j_password" type="password"></form>` +
 	`</body></html>`
 
-// web answers the addresses of the web interface: a page that says which page it is, a redirect to
-// the login page, or a page that there is no such page.
+// web answers the addresses of the web interface: a page, a redirect to the login page, or a page
+// that there is no such page.
 func (c *call) web(authentication error) {
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
 		c.tomcatError(http.StatusMethodNotAllowed, "Method Not Allowed", "Request method not supported.")
@@ -28,17 +26,21 @@ func (c *call) web(authentication error) {
 		c.text(http.StatusOK, htmlType, loginPage)
 		return
 	}
-	page, err := c.webPage()
+	if asset, ok := webAssets[c.path]; ok {
+		c.text(http.StatusOK, asset.contentType, asset.content)
+		return
+	}
+	target, err := c.webTarget()
 	var away *moved
 	switch {
 	case errors.As(err, &away):
 		c.redirect(http.StatusFound, away.location)
-	case c.caller.anonymous() && !c.server.opts.PagesWithoutLogin && (page == "" || errors.Is(err, errNotPermitted) || authentication != nil):
+	case c.caller.anonymous() && !c.server.opts.PagesWithoutLogin && (target == nil || errors.Is(err, errNotPermitted) || authentication != nil):
 		c.redirect(http.StatusFound, c.base()+"/login?next="+url.QueryEscape(c.nextAfterLogin()))
-	case err != nil || page == "":
-		c.text(http.StatusNotFound, htmlType, webDocument("Error", "Oops! You've found a dead link."))
+	case err != nil || target == nil:
+		c.render(http.StatusNotFound, &webPage{Kind: pageNone, Title: "Error", Heading: "Oops! You've found a dead link."})
 	default:
-		c.text(http.StatusOK, htmlType, webDocument(page, "The double of Bitbucket "+c.server.Version()+" has no content on this page."))
+		c.answerPage(target)
 	}
 }
 
@@ -49,20 +51,42 @@ func (c *call) nextAfterLogin() string {
 	return c.path + "?" + c.r.URL.RawQuery
 }
 
-func webDocument(title, text string) string {
-	return fmt.Sprintf("<!DOCTYPE html><html><head><title>%s - Bitbucket</title></head><body><h1>%s</h1><p>%s</p></body></html>",
-		html.EscapeString(title), html.EscapeString(title), html.EscapeString(text))
+// answerPage builds a page and writes it. What a page is about can be missing from the repository:
+// such a page says so. Its status on a real Bitbucket is not known, and nothing depends on it.
+func (c *call) answerPage(target *webTarget) {
+	answer, err := target.build()
+	var failed *restError
+	switch {
+	case errors.As(err, &failed):
+		answer = &webPage{Kind: pageNone, Title: "Error", Heading: failed.message}
+	case err != nil:
+		c.answer(nil, err)
+		return
+	}
+	if file, ok := answer.(rawFile); ok {
+		c.text(http.StatusOK, file.contentType, file.content)
+		return
+	}
+	page := answer.(*webPage)
+	page.Repository = target.head
+	c.render(http.StatusOK, page)
 }
 
 // pagesAfterLogin are the pages that belong to no project.
-var pagesAfterLogin = map[string]string{
-	"/dashboard":              "Your work",
-	"/projects":               "Projects",
-	"/plugins/servlet/search": "Search",
+var pagesAfterLogin = map[string]pageKind{
+	"/dashboard":              pageDashboard,
+	"/projects":               pageProjects,
+	"/plugins/servlet/search": pageSearch,
 }
 
-// webPage names the page at the path, "" where there is none or only after login.
-func (c *call) webPage() (string, error) {
+// webTarget is what the path of a page names.
+type webTarget struct {
+	head  *repositoryHead // nil where the page belongs to no repository
+	build func() (any, error)
+}
+
+// webTarget finds what the path names, nil where there is no page or only after login.
+func (c *call) webTarget() (*webTarget, error) {
 	s := c.server
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -73,32 +97,80 @@ func (c *call) webPage() (string, error) {
 		copied.caller = caller{user: &user{User: User{Admin: true}}}
 		known = &copied
 	}
+	if len(parts) >= 2 && parts[0] == "users" {
+		parts = append([]string{"projects", "~" + parts[1]}, parts[2:]...)
+	}
 	switch {
 	case pagesAfterLogin[c.path] != "":
 		if known.caller.anonymous() {
-			return "", nil
+			return nil, nil
 		}
-		return pagesAfterLogin[c.path], nil
-	case len(parts) == 2 && (parts[0] == "projects" || parts[0] == "users"):
-		key := parts[1]
-		if parts[0] == "users" {
-			key = "~" + key
-		}
-		p, err := known.findProject(key)
+		return &webTarget{build: func() (any, error) { return known.overview(pagesAfterLogin[c.path]), nil }}, nil
+	case len(parts) == 2 && parts[0] == "projects":
+		p, err := known.findProject(parts[1])
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		return p.Name, nil
-	case len(parts) >= 4 && (parts[0] == "projects" || parts[0] == "users") && parts[2] == "repos":
-		key := parts[1]
-		if parts[0] == "users" {
-			key = "~" + key
-		}
-		r, err := known.findRepository(key, parts[3])
+		return &webTarget{build: func() (any, error) { return known.projectPage(p), nil }}, nil
+	case len(parts) >= 4 && parts[0] == "projects" && parts[2] == "repos":
+		r, err := known.findRepository(parts[1], parts[3])
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		return strings.Join(append([]string{r.project.Key, r.Slug}, parts[4:]...), " / "), nil
+		w := known.webCall(r)
+		return &webTarget{head: w.head, build: func() (any, error) { return w.page(parts[4:]) }}, nil
 	}
-	return "", nil
+	return nil, nil
+}
+
+// webCall is a call for a page of a repository.
+type webCall struct {
+	*repositoryCall
+	home string // where the repository's pages lie, without host
+	head *repositoryHead
+}
+
+// webCall is called with mu held.
+func (c *call) webCall(r *repository) *webCall {
+	context := c.server.opts.ContextPath
+	w := &webCall{repositoryCall: &repositoryCall{call: c, repository: r, d: r.description()}, home: context + r.pagePath()}
+	w.head = &repositoryHead{
+		ProjectKey: r.project.Key, Slug: r.Slug, Name: r.Name,
+		ProjectName: r.project.Name, ProjectURL: context + r.project.pagePath(), URL: w.home,
+	}
+	return w
+}
+
+// page builds the page at a path below a repository, or the file itself.
+func (w *webCall) page(parts []string) (any, error) {
+	if len(parts) == 0 || len(parts) == 1 && parts[0] == "" {
+		return w.browsePage(nil)
+	}
+	w.head.Tab = parts[0]
+	rest := parts[1:]
+	switch parts[0] {
+	case "browse":
+		return w.browsePage(rest)
+	case "raw":
+		return w.raw(strings.Join(rest, "/"))
+	case "diff":
+		return w.fileDiffPage(strings.Join(rest, "/"))
+	case "commits":
+		if len(rest) == 0 || rest[0] == "" {
+			return w.commitsPage()
+		}
+		return w.commitPage(rest[0])
+	case "branches":
+		return w.refsPage(pageBranches)
+	case "tags":
+		return w.refsPage(pageTags)
+	case "compare":
+		return w.comparePage(rest)
+	case "pull-requests":
+		if len(rest) == 0 || rest[0] == "" {
+			return w.pullListPage()
+		}
+		return w.pullPage(rest)
+	}
+	return &webPage{Kind: pageOther, Title: parts[0], Heading: strings.Join(parts, " / ")}, nil
 }
