@@ -48,6 +48,9 @@ func (b *repositoryCall) entryAt(path string) (dir string, at revision, entry tr
 	if path == "" {
 		return dir, at, treeEntry{kind: "tree", hash: at.hash}, nil
 	}
+	if !isTreePath(path) {
+		return "", at, entry, errNoSuchPath(path, at.name)
+	}
 	entries, err := b.listTree(dir, at.hash, "--", path)
 	if err != nil {
 		return "", at, entry, err
@@ -58,6 +61,16 @@ func (b *repositoryCall) entryAt(path string) (dir string, at revision, entry tr
 		}
 	}
 	return "", at, entry, errNoSuchPath(path, at.name)
+}
+
+// isTreePath tells whether a tree can hold the path. Git fails on others.
+func isTreePath(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" || part == "." || part == ".." || strings.ContainsRune(part, 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // browse tells what a path is (type=true), how long a file is (size=true, which wins), the

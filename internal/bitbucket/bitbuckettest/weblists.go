@@ -90,6 +90,9 @@ func (w *webCall) commitsPage() (any, error) {
 	body := commitsBody{Revision: displayName(until.name), Path: w.query.Get("path")}
 	args := []string{"--max-count=50", until.hash, "--"}
 	if body.Path != "" {
+		if !isTreePath(body.Path) {
+			return nil, errNoSuchPath(body.Path, until.name)
+		}
 		args = append(args, body.Path)
 	}
 	if body.Rows, err = w.commitRows(dir, args...); err != nil {

@@ -142,6 +142,9 @@ func (w *webCall) fileDiffPage(path string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !isTreePath(path) {
+		return nil, errNoSuchPath(path, until.name)
+	}
 	to, err := w.lastChangeOf(dir, until, path)
 	if err != nil {
 		return nil, err

@@ -8,13 +8,27 @@ import (
 	"testing"
 )
 
-// folder is where they lie, in a folder above the tests.
-var folder = filepath.Join("shared", "fixtures", "bitbucket")
+// Where they lie, in a folder above the tests.
+var (
+	folder = filepath.Join("shared", "fixtures", "bitbucket")
+	pages  = filepath.Join("shared", "fixtures", "dom")
+)
 
 // Read returns the recording of that name. The recordings are not part of this repository:
 // where their folder is absent, the test is skipped. Where it is there, one that is missing from it
 // is a mistake of the test, which fails.
 func Read(t testing.TB, name string) string {
+	t.Helper()
+	return readBelow(t, folder, name)
+}
+
+// ReadPage is Read for the saved web pages.
+func ReadPage(t testing.TB, name string) string {
+	t.Helper()
+	return readBelow(t, pages, name)
+}
+
+func readBelow(t testing.TB, folder, name string) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
