@@ -34,8 +34,8 @@ type DemoOptions struct {
 }
 
 // Demo shows the whole program on doubles of Bitbucket with real git repositories: it
-// syncs, prints a table of page addresses and their links, and serves until ctx ends. With
-// Once it ends after the table, and the error is ErrSomeFailed if an address has no link.
+// syncs, prints a table of page addresses and their links, unpacks the browser extension, and serves
+// until ctx ends. With Once it ends after the table, and the error is ErrSomeFailed if an address has no link.
 func Demo(ctx context.Context, o DemoOptions) (err error) {
 	if len(o.BitbucketVersions) == 0 {
 		return errors.New("the demo needs a version of Bitbucket: --bitbucket-version 4.14")
@@ -109,7 +109,11 @@ func Demo(ctx context.Context, o DemoOptions) (err error) {
 	if err := a.Start(ctx); err != nil {
 		return err
 	}
-	if err := a.printDemoAddresses(worlds, token, o.Out); err != nil {
+	unpacked, err := a.unpackExtension(ctx, filepath.Join(dir, "extension"))
+	if err != nil {
+		return err
+	}
+	if err := a.printDemoAddresses(worlds, token, unpacked, o.Out); err != nil {
 		return err
 	}
 	select {
@@ -140,7 +144,8 @@ func demoListen(ctx context.Context, i int) string {
 	return own
 }
 
-// configureDemo stores a site configuration with a connection for each double.
+// configureDemo stores a site configuration with a connection for each double, and the server's own address
+// if it listens.
 func (a *App) configureDemo(ctx context.Context, worlds []*bitbuckettest.DemoWorld) error {
 	type connection struct {
 		Name     string `json:"name"`
@@ -151,9 +156,13 @@ func (a *App) configureDemo(ctx context.Context, worlds []*bitbuckettest.DemoWor
 		Pattern  string `json:"repositoryPathPattern"`
 	}
 	config := struct {
+		ExternalURL     string       `json:"externalURL,omitempty"`
 		PrimaryURL      string       `json:"primaryURL"`
 		BitbucketServer []connection `json:"bitbucketServer"`
 	}{PrimaryURL: demoPrimary}
+	if a.listener != nil {
+		config.ExternalURL = a.loopbackURL()
+	}
 	for _, world := range worlds {
 		name := "bitbucket-" + world.Server.Version()
 		c := connection{
@@ -203,24 +212,4 @@ func (a *App) printDemo(ctx context.Context, worlds []*bitbuckettest.DemoWorld, 
 		}
 	}
 	return failed, nil
-}
-
-func (a *App) printDemoAddresses(worlds []*bitbuckettest.DemoWorld, token string, out io.Writer) error {
-	text := new(strings.Builder)
-	for _, world := range worlds {
-		fmt.Fprintf(text, "\n%-18s  %s", "Bitbucket "+world.Server.Version(), world.Server.URL())
-	}
-	sample := worlds[0].Samples[0].URL
-	fmt.Fprintf(text, `
-Signpost            %[1]s
-admin token         %[2]s
-
-Try:
-  curl -G %[1]s/api/v1/resolve --data-urlencode 'url=%[3]s'
-  curl -H 'Authorization: Bearer %[2]s' %[1]s/api/v1/site-config
-
-Stop with Ctrl+C; nothing is left behind.
-`, a.URL(), token, sample)
-	_, err := io.WriteString(out, text.String())
-	return err
 }
