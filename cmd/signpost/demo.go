@@ -16,7 +16,8 @@ func newDemoCommand(s *settings) *cobra.Command {
 		Short: "Show what Signpost does, on a Bitbucket of its own",
 		Long: `Needs nothing but the git program: starts a double of Bitbucket with a few real git
 repositories for each version, a server with a fresh data folder, syncs, prints a table of
-Bitbucket URLs and their links, and stays up until you stop it. Nothing leaves this machine.`,
+Bitbucket URLs and their links, unpacks the browser extension for the pages of that Bitbucket,
+and stays up until you stop it. Nothing leaves this machine.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.listen == "" {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -115,10 +117,51 @@ func TestDemoStaysUp(t *testing.T) {
 	if response, body, err := call(http.MethodGet, address[1]+"/readyz", "", nil); err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("readyz: %v %s", err, body)
 	}
+	checkDemoPages(t, text, address[1])
 	if err := p.stop(interrupt); err != nil {
 		t.Errorf("SIGTERM: %v\n%s", err, p.stderr)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("the demo left %v behind (%v)", left, err)
 	}
+}
+
+// checkDemoPages sees that the pages that the demo names can be looked at, and that the extension which
+// it names is for them and for its server.
+func checkDemoPages(t *testing.T, printed, server string) {
+	t.Helper()
+	pages := regexp.MustCompile(`(?m)^  \S.* (http://\S+/repos/\S+)$`).FindAllStringSubmatch(printed, -1)
+	if len(pages) < 6 {
+		t.Errorf("%d pages are named, want 6 or more:\n%s", len(pages), printed)
+	}
+	for _, page := range pages {
+		if status, body, err := readPage(page[1]); err != nil || status != http.StatusOK || !strings.Contains(body, "data-double-page") {
+			t.Errorf("%s: %d %v", page[1], status, err)
+		}
+	}
+	command := regexp.MustCompile(`chromium --load-extension='([^']+)' --user-data-dir="\$\(mktemp -d\)" '(http://[^/]+)/\S+'`).FindStringSubmatch(printed)
+	if command == nil {
+		t.Fatalf("no line that loads the extension:\n%s", printed)
+	}
+	for _, name := range []string{"builtin.js", "manifest.json"} {
+		text, err := os.ReadFile(filepath.Join(command[1], name))
+		if err != nil || !strings.Contains(string(text), server) || !strings.Contains(string(text), command[2]) {
+			t.Errorf("%s of the extension is not for %s and %s: %v\n%s", name, server, command[2], err, text)
+		}
+	}
+}
+
+// readPage reads a page of the double, without a login.
+func readPage(address string) (status int, body string, err error) {
+	req, err := http.NewRequest(http.MethodGet, address, http.NoBody) //nolint:noctx // the client has a deadline
+	if err != nil {
+		return 0, "", err
+	}
+	res, err := trial.Client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close() //nolint:errcheck // read to its end
+	text, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(text), err
 }
