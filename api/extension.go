@@ -88,7 +88,7 @@ func (s *Server) packages(w http.ResponseWriter, r *http.Request) (*extension.Pa
 }
 
 // handleExtensionFile hands a file out, to browsers without cookies and with whatever parameters they
-// add. What is asked for by its version may be kept for ever; the rest is asked for again each time, and
+// add. What is asked for by its edition may be kept for ever; the rest is asked for again each time, and
 // then mostly answered with 304.
 func (s *Server) handleExtensionFile(w http.ResponseWriter, r *http.Request) error {
 	packages, err := s.packages(w, r)
@@ -102,7 +102,7 @@ func (s *Server) handleExtensionFile(w http.ResponseWriter, r *http.Request) err
 	header := w.Header()
 	header.Set("Content-Type", file.ContentType)
 	header.Set("Cache-Control", "no-cache")
-	if version := r.URL.Query().Get(extension.VersionParameter); version != "" && version == file.Version {
+	if edition := r.URL.Query().Get(extension.EditionParameter); edition != "" && edition == file.Edition {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	header.Set("ETag", file.ETag)

@@ -75,7 +75,7 @@ func TestExtensionFilesAreHandedOut(t *testing.T) {
 	for name, contentType := range types {
 		file, _ := packages.File(name)
 		// Browsers ask without cookies and with parameters of their own.
-		for _, query := range []string{"", "?os=linux&x=id%3Dabc%26v%3D0.0.0.0%26uc", "?v=1.0.6", "?;&=%zz"} {
+		for _, query := range []string{"", "?os=linux&x=id%3Dabc%26v%3D0.0.0.0%26uc", "?v=1.0.7", "?v=1.0.7-00000000", "?v=", "?;&=%zz"} {
 			a := ask(t, w.handler, get("/extension/"+name+query))
 			if a.StatusCode != 200 || a.Header.Get("Content-Type") != contentType || !bytes.Equal(a.body, file.Content) {
 				t.Errorf("%s%s: %d %s, %d bytes; want %d", name, query, a.StatusCode, a.Header.Get("Content-Type"), len(a.body), len(file.Content))
@@ -97,8 +97,9 @@ func TestExtensionFilesAreHandedOut(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"signpost.crx", "signpost.xpi"} {
-		if got := ask(t, w.handler, get("/extension/"+name+"?v=1.0.7")).Header.Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
-			t.Errorf("%s by its version: Cache-Control %q", name, got)
+		file, _ := packages.File(name)
+		if got := ask(t, w.handler, get("/extension/"+name+"?v="+file.Edition)).Header.Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
+			t.Errorf("%s by its edition: Cache-Control %q", name, got)
 		}
 	}
 	if got := ask(t, w.handler, get("/extension/updates.xml?v=1.0.7")).Header.Get("Cache-Control"); got != "no-cache" {

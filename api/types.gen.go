@@ -609,7 +609,7 @@ type ReceiveWebhookParams struct {
 
 // GetExtensionFileParams defines parameters for GetExtensionFile.
 type GetExtensionFileParams struct {
-	// V The version that is wanted. What is there is answered in any case.
+	// V The edition that is wanted, as an update manifest names it. What is there is answered in any case.
 	V string `form:"v,omitempty" json:"v,omitempty"`
 }
 

@@ -15,9 +15,9 @@ import (
 // Path is where the server hands the files out, below its own address.
 const Path = "/extension/"
 
-// VersionParameter is the query parameter of a file's address that names a version: what such an
-// address gives never changes.
-const VersionParameter = "v"
+// EditionParameter is the query parameter of an address that names an edition of a file: what such
+// an address gives never changes.
+const EditionParameter = "v"
 
 // The names of the files that Build makes, beside those of policies.
 const (
@@ -38,7 +38,9 @@ type File struct {
 	ContentType string // for HTTP; "" in an unpacked folder
 	Content     []byte
 	ETag        string // strong, in quotes; "" in an unpacked folder
-	Version     string // that the file is of; "" for one that no address names by a version
+	// Edition names exactly these bytes, in the addresses of the update manifests: the version alone
+	// does not, since Mozilla's signature makes other bytes of the same version. "" where no address has one.
+	Edition string
 }
 
 // Packages are all that is handed out for one configuration in one version. They do not change.
@@ -188,15 +190,16 @@ func (p *prepared) packages() (*Packages, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.addVersion(CRX, "application/x-chrome-extension", crx, p.in.Version)
-	out.add(UpdatesXML, "application/xml", updatesXML(p.addresses, id, p.in.Version))
+	edition := editionOf(p.in.Version, crx)
+	out.addEdition(CRX, "application/x-chrome-extension", crx, edition)
+	out.add(UpdatesXML, "application/xml", updatesXML(p.addresses, id, p.in.Version, edition))
 
 	xpi, minFirefox := zips[Firefox], p.minFirefox
 	if signed := p.in.Signed; signed.fits(out.FirefoxID) {
 		xpi, minFirefox = signed.content, signed.strictMinVersion
 		out.XPIVersion, out.XPISigned = signed.version, true
 	}
-	out.addVersion(XPI, "application/x-xpinstall", xpi, out.XPIVersion)
+	out.addEdition(XPI, "application/x-xpinstall", xpi, editionOf(out.XPIVersion, xpi))
 	updates, err := updatesJSON(p.addresses, out.FirefoxID, out.XPIVersion, minFirefox, xpi)
 	if err != nil {
 		return nil, err
@@ -212,13 +215,18 @@ func (p *prepared) packages() (*Packages, error) {
 }
 
 func (p *Packages) add(name, contentType string, content []byte) {
-	p.addVersion(name, contentType, content, "")
+	p.addEdition(name, contentType, content, "")
 }
 
-// addVersion adds a file that an update manifest names by its version.
-func (p *Packages) addVersion(name, contentType string, content []byte, version string) {
+// addEdition adds a file that an update manifest names by its edition.
+func (p *Packages) addEdition(name, contentType string, content []byte, edition string) {
 	digest := sha256.Sum256(content)
 	p.files = append(p.files, File{
-		Name: name, ContentType: contentType, Content: content, ETag: `"` + hex.EncodeToString(digest[:16]) + `"`, Version: version,
+		Name: name, ContentType: contentType, Content: content, ETag: `"` + hex.EncodeToString(digest[:16]) + `"`, Edition: edition,
 	})
+}
+
+func editionOf(version string, content []byte) string {
+	digest := sha256.Sum256(content)
+	return version + "-" + hex.EncodeToString(digest[:4])
 }

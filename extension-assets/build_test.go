@@ -31,7 +31,7 @@ func TestTheSameInputGivesTheSameBytes(t *testing.T) {
 	in.Configuration.ServerURL += "/" // the same addresses, written otherwise
 	second := build(t, in)
 	same := func(x, y extension.File) bool {
-		return x.Name == y.Name && x.ETag == y.ETag && x.ContentType == y.ContentType && x.Version == y.Version && bytes.Equal(x.Content, y.Content)
+		return x.Name == y.Name && x.ETag == y.ETag && x.ContentType == y.ContentType && x.Edition == y.Edition && bytes.Equal(x.Content, y.Content)
 	}
 	if !slices.EqualFunc(first.Files(), second.Files(), same) || len(first.Files()) == 0 {
 		t.Errorf("handed out: %d files, then %d others", len(first.Files()), len(second.Files()))
@@ -219,6 +219,10 @@ func TestTheBookmarkletSurvivesEveryPlaceThatAnAddressIsCopiedTo(t *testing.T) {
 func TestUpdateManifestsLeadToThePackages(t *testing.T) {
 	t.Parallel()
 	p := build(t, input(t, extension.Files))
+	sum := func(name string) string {
+		digest := sha256.Sum256(content(t, p, name))
+		return hex.EncodeToString(digest[:])
+	}
 	var updates struct {
 		XMLName  xml.Name `xml:"http://www.google.com/update2/response gupdate"`
 		Protocol string   `xml:"protocol,attr"`
@@ -234,17 +238,16 @@ func TestUpdateManifestsLeadToThePackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	if updates.Protocol != "2.0" || updates.App.ID != p.ChromeID || updates.App.Check.Version != "1.0.7" ||
-		updates.App.Check.Codebase != "https://signpost.example.com/extension/signpost.crx?v=1.0.7" {
+		updates.App.Check.Codebase != "https://signpost.example.com/extension/signpost.crx?v=1.0.7-"+sum(extension.CRX)[:8] {
 		t.Errorf("updates.xml: %+v", updates)
 	}
-	sum := sha256.Sum256(content(t, p, extension.XPI))
 	var got, want any
 	if err := json.Unmarshal(content(t, p, extension.UpdatesJSON), &got); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal([]byte(`{"addons": {"`+p.FirefoxID+`": {"updates": [{
-		"version": "1.0.7", "update_link": "https://signpost.example.com/extension/signpost.xpi?v=1.0.7",
-		"update_hash": "sha256:`+hex.EncodeToString(sum[:])+`",
+		"version": "1.0.7", "update_link": "https://signpost.example.com/extension/signpost.xpi?v=1.0.7-`+sum(extension.XPI)[:8]+`",
+		"update_hash": "sha256:`+sum(extension.XPI)+`",
 		"applications": {"gecko": {"strict_min_version": "`+manifestOf(t, p, extension.Firefox).Specific.Gecko.StrictMin+`"}}}]}}}`), &want); err != nil {
 		t.Fatal(err)
 	}

@@ -307,7 +307,7 @@ func TestASignedXPIIsHandedOut(t *testing.T) {
 			t.Helper()
 			got, _ := p.File(extension.XPI)
 			updates, _ := p.File(extension.UpdatesJSON)
-			if !p.XPISigned || p.XPIVersion != version || !bytes.Equal(got.Content, content) || got.Version != version ||
+			if !p.XPISigned || p.XPIVersion != version || !bytes.Equal(got.Content, content) || !strings.HasPrefix(got.Edition, version+"-") ||
 				!strings.Contains(string(updates.Content), `"version": "`+version+`"`) {
 				t.Errorf("signed %t, version %s, want %s; updates.json: %s", p.XPISigned, p.XPIVersion, version, updates.Content)
 			}
@@ -316,6 +316,10 @@ func TestASignedXPIIsHandedOut(t *testing.T) {
 		wantXPI(second, "1.0.1")
 		if second.Version != "1.0.1" {
 			t.Errorf("the signature made a version %s", second.Version)
+		}
+		unsigned, _ := first.File(extension.XPI)
+		if got, _ := second.File(extension.XPI); got.Edition == unsigned.Edition {
+			t.Errorf("caches take the signed one for the other: both are %s", got.Edition)
 		}
 
 		// When the configuration has changed, the one that is signed is better than one that Firefox refuses.

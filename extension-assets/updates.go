@@ -8,14 +8,14 @@ import (
 	"net/url"
 )
 
-// updatesXML is the update manifest of Chrome and Edge. The address of the package names its version, so
-// that no cache between here and the browser hands out an older one for it.
-func updatesXML(a addresses, id, version string) []byte {
+// updatesXML is the update manifest of Chrome and Edge. The address of the package names its edition, so
+// that no cache between here and the browser hands out another one for it.
+func updatesXML(a addresses, id, version, edition string) []byte {
 	var out bytes.Buffer
 	out.WriteString("<?xml version='1.0' encoding='UTF-8'?>\n<gupdate xmlns='http://www.google.com/update2/response' protocol='2.0'>\n  <app appid='")
 	out.WriteString(xmlText(id))
 	out.WriteString("'>\n    <updatecheck codebase='")
-	out.WriteString(xmlText(versionedURL(a, CRX, version)))
+	out.WriteString(xmlText(editionURL(a, CRX, edition)))
 	out.WriteString("' version='")
 	out.WriteString(xmlText(version))
 	out.WriteString("'/>\n  </app>\n</gupdate>\n")
@@ -34,7 +34,7 @@ func updatesJSON(a addresses, id, version, strictMinVersion string, xpi []byte) 
 	digest := sha256.Sum256(xpi)
 	return marshal(fields{"addons": fields{id: fields{"updates": []fields{{
 		"version":      version,
-		"update_link":  versionedURL(a, XPI, version),
+		"update_link":  editionURL(a, XPI, editionOf(version, xpi)),
 		"update_hash":  "sha256:" + hex.EncodeToString(digest[:]),
 		"applications": fields{"gecko": fields{"strict_min_version": strictMinVersion}},
 	}}}}})
@@ -43,7 +43,7 @@ func updatesJSON(a addresses, id, version, strictMinVersion string, xpi []byte) 
 // fileURL is where this server hands a file out.
 func fileURL(a addresses, name string) string { return a.server.String() + Path + name }
 
-// versionedURL is fileURL for a file of which caches may keep each version for ever.
-func versionedURL(a addresses, name, version string) string {
-	return fileURL(a, name) + "?" + url.Values{VersionParameter: {version}}.Encode()
+// editionURL is fileURL for a file of which caches may keep each edition for ever.
+func editionURL(a addresses, name, edition string) string {
+	return fileURL(a, name) + "?" + url.Values{EditionParameter: {edition}}.Encode()
 }
