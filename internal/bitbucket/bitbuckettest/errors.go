@@ -84,8 +84,11 @@ func errNoSuchPath(path, revision string) *restError {
 	return notFound("content.NoSuchPathException", "The path %q does not exist at revision %q", path, revision)
 }
 
+// noDefaultBranch is the exception about a repository without commits, too.
+const noDefaultBranch = "repository.NoDefaultBranchException"
+
 func errNoDefaultBranch(r Repository) *restError {
-	return notFound("repository.NoDefaultBranchException", "%s does not have a default branch.", r.Address())
+	return notFound(noDefaultBranch, "%s does not have a default branch.", r.Address())
 }
 
 func badRequest(context, format string, args ...any) *restError {

@@ -57,6 +57,8 @@ func (c *call) answerPage(target *webTarget) {
 	answer, err := target.build()
 	var failed *restError
 	switch {
+	case errors.As(err, &failed) && failed.exception == noDefaultBranch:
+		answer = &webPage{Kind: pageEmpty, Title: target.head.Name, Heading: "This repository is empty", Body: target.head.CloneURL}
 	case errors.As(err, &failed):
 		answer = &webPage{Kind: pageNone, Title: "Error", Heading: failed.message}
 	case err != nil:
@@ -137,6 +139,7 @@ func (c *call) webCall(r *repository) *webCall {
 	w.head = &repositoryHead{
 		ProjectKey: r.project.Key, Slug: r.Slug, Name: r.Name,
 		ProjectName: r.project.Name, ProjectURL: context + r.project.pagePath(), URL: w.home,
+		CloneURL: c.server.baseURL + "/scm/" + escapeSegment(strings.ToLower(r.project.Key)) + "/" + escapeSegment(r.Slug) + ".git",
 	}
 	return w
 }

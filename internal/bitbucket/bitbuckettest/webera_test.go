@@ -211,7 +211,8 @@ func eraWorld(t *testing.T, version, context string, personal bool) (*bitbuckett
 	newest := answer["values"].([]any)[0].(map[string]any)["id"].(string)
 	pages := map[string]string{
 		"dashboard": "/dashboard", "projects": "/projects", "search": "/plugins/servlet/search?q=x", "project": "/projects/WEB", "project:user": "/users/ada",
-		"empty": "/projects/WEB/repos/ideas/browse",
+		"empty": "/projects/WEB/repos/ideas/browse", "empty:commits": "/projects/WEB/repos/ideas/commits", "empty:diff": "/projects/WEB/repos/ideas/diff/a",
+		"branches:empty": "/projects/WEB/repos/ideas/branches", "pull-requests:empty": "/projects/WEB/repos/ideas/pull-requests",
 	}
 	for label, path := range map[string]string{
 		"files": "", "files:slash": "/browse/", "files:directory": "/browse/cart", "files:branch": "/browse?at=refs%2Fheads%2Fmain",

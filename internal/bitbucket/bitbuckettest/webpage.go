@@ -47,7 +47,7 @@ type webPage struct {
 // repositoryHead is what all pages of a repository show.
 type repositoryHead struct {
 	ProjectKey, ProjectName, ProjectURL string
-	Slug, Name, URL                     string
+	Slug, Name, URL, CloneURL           string
 	Tab                                 string // first segment of the path below the repository
 	Pull                                int64  // number of the pull request, 0 for none
 	Breadcrumbs                         bool

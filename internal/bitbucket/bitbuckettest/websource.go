@@ -3,7 +3,6 @@ package bitbuckettest
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"strings"
 )
 
@@ -57,10 +56,6 @@ func (w *webCall) browsePage(rest []string) (any, error) {
 		asked, path = until, cmp.Or(w.query.Get("untilPath"), path)
 	}
 	dir, at, entry, err := w.entryOf(asked, path)
-	var failed *restError
-	if errors.As(err, &failed) && failed.exception == errNoDefaultBranch(w.d).exception && path == "" {
-		return &webPage{Kind: pageEmpty, Title: w.d.Name, Heading: "This repository is empty", Body: w.cloneAddress()}, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +127,7 @@ func (w *webCall) fileBody(path, asked string, at revision) fileBody {
 
 // fileDiffPage is what changed in a file: from since=, or from before its last change, to until=.
 func (w *webCall) fileDiffPage(path string) (any, error) {
-	w.head.Tab, w.head.Breadcrumbs = "browse", true
+	w.head.Tab = "browse"
 	dir, err := w.server.ensured(w.repository)
 	if err != nil {
 		return nil, err
@@ -174,6 +169,7 @@ func (w *webCall) fileDiffPage(path string) (any, error) {
 		return nil, err
 	}
 	body.Crumbs = w.crumbs(path, at)
+	w.head.Breadcrumbs = true
 	return &webPage{Kind: pageFileDiff, Title: "Diff of " + path, Heading: "Source", Body: body}, nil
 }
 
@@ -183,10 +179,9 @@ func (w *webCall) crumbs(path, at string) []link {
 	if path == "" {
 		return crumbs
 	}
-	above := ""
-	for part := range strings.SplitSeq(path, "/") {
-		above += "/" + part
-		crumbs = append(crumbs, link{Name: part, URL: w.pageURL("browse", above[1:], "at", at)})
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		crumbs = append(crumbs, link{Name: part, URL: w.pageURL("browse", strings.Join(parts[:i+1], "/"), "at", at)})
 	}
 	return crumbs
 }
@@ -230,9 +225,4 @@ func first(rows []commitRow) *commitRow {
 		return nil
 	}
 	return &rows[0]
-}
-
-// cloneAddress is what the page of an empty repository shows.
-func (w *webCall) cloneAddress() string {
-	return w.server.baseURL + "/scm/" + escapeSegment(strings.ToLower(w.head.ProjectKey)) + "/" + escapeSegment(w.d.Slug) + ".git"
 }
