@@ -3,6 +3,7 @@ package bitbuckettest_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -240,6 +241,15 @@ func TestAssetsNeedNoLogin(t *testing.T) {
 		res := request(t, s, path, "")
 		if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), contentType) {
 			t.Errorf("%s: %s %s", path, res.Status, res.Header.Get("Content-Type"))
+		}
+		content, err := io.ReadAll(res.Body)
+		if err != nil || len(content) == 0 {
+			t.Errorf("%s: %d bytes, %v", path, len(content), err)
+		}
+		for _, misuse := range []string{"innerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "://"} {
+			if rest := strings.ReplaceAll(string(content), "http://www.w3.org/2000/svg", ""); strings.Contains(rest, misuse) {
+				t.Errorf("%s has %s", path, misuse)
+			}
 		}
 	}
 }

@@ -15,7 +15,7 @@ type commitRow struct {
 	Time                time.Time
 	URL                 string // of its page
 	FileURL             string // of the path that the list is about, at the commit
-	Parents             []link
+	Parents             []anchor
 }
 
 // Day is when the commit was made, for people.
@@ -48,7 +48,7 @@ func (w *webCall) commitRows(dir string, args ...string) ([]commitRow, error) {
 			Time: time.Unix(r.authorTime, 0).UTC(), URL: w.pageURL("commits", r.hash),
 		}
 		for _, parent := range r.parents {
-			row.Parents = append(row.Parents, link{Name: displayName(parent), URL: w.pageURL("commits", parent)})
+			row.Parents = append(row.Parents, anchor{Name: displayName(parent), URL: w.pageURL("commits", parent)})
 		}
 		rows = append(rows, row)
 	}
@@ -139,7 +139,7 @@ func (w *webCall) commitPage(name string) (any, error) {
 
 // refRow is a branch or a tag in its list.
 type refRow struct {
-	link
+	anchor
 	Short, CommitURL, CompareURL string
 	Default                      bool
 }
@@ -161,8 +161,8 @@ func (w *webCall) refsPage(kind pageKind) (any, error) {
 	var rows []refRow
 	for _, ref := range refs {
 		row := refRow{
-			link:  link{Name: displayName(ref.name), ID: ref.name, URL: w.pageURL("browse", "", "at", ref.name)},
-			Short: displayName(ref.commit()), CommitURL: w.pageURL("commits", ref.commit()), Default: ref.name == target,
+			anchor: anchor{Name: displayName(ref.name), ID: ref.name, URL: w.pageURL("browse", "", "at", ref.name)},
+			Short:  displayName(ref.commit()), CommitURL: w.pageURL("commits", ref.commit()), Default: ref.name == target,
 		}
 		if !row.Default {
 			row.CompareURL = w.pageURL("compare/diff", "", "sourceBranch", ref.name, "targetBranch", target)

@@ -8,7 +8,7 @@ import (
 // overviewBody lists projects and repositories.
 type overviewBody struct {
 	Query        string
-	Projects     []link
+	Projects     []anchor
 	Repositories []repositoryRow
 	Description  string
 	Key          string
@@ -16,7 +16,7 @@ type overviewBody struct {
 
 // repositoryRow is a repository in a list.
 type repositoryRow struct {
-	link
+	anchor
 	Project, Description string
 	Archived             bool
 }
@@ -30,10 +30,10 @@ func (c *call) overview(kind pageKind) *webPage {
 	defer s.mu.RUnlock()
 	for _, p := range s.projects {
 		if p.owner == nil && s.maySee(c.caller, p) {
-			body.Projects = append(body.Projects, link{Name: p.Name, ID: p.Key, URL: s.opts.ContextPath + p.pagePath()})
+			body.Projects = append(body.Projects, anchor{Name: p.Name, ID: p.Key, URL: s.opts.ContextPath + p.pagePath()})
 		}
 	}
-	slices.SortFunc(body.Projects, func(a, b link) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(body.Projects, func(a, b anchor) int { return strings.Compare(a.Name, b.Name) })
 	body.Repositories = c.repositoryRows(func(*repository) bool { return true })
 	return &webPage{Kind: kind, Title: titles[kind], Heading: titles[kind], Body: body}
 }
@@ -54,7 +54,7 @@ func (c *call) repositoryRows(wanted func(*repository) bool) []repositoryRow {
 			continue
 		}
 		rows = append(rows, repositoryRow{
-			link:        link{Name: r.Name, URL: c.server.opts.ContextPath + r.pagePath() + "/browse"},
+			anchor:      anchor{Name: r.Name, URL: c.server.opts.ContextPath + r.pagePath() + "/browse"},
 			Project:     r.project.Name,
 			Description: r.Description, Archived: r.Archived && c.server.switches.archived,
 		})

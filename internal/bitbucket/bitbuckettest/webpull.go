@@ -70,7 +70,7 @@ type pullBody struct {
 
 // pullTab is a tab of a pull request.
 type pullTab struct {
-	link
+	anchor
 	Module string // as data-module-key of 5.x holds it
 }
 
@@ -105,7 +105,7 @@ func (w *webCall) pullPage(rest []string) (any, error) {
 	}
 	for _, tab := range []string{"overview", "diff", "commits"} {
 		body.Tabs = append(body.Tabs, pullTab{
-			link: link{
+			anchor: anchor{
 				Name: strings.ToUpper(tab[:1]) + tab[1:], ID: tab, Selected: tab == body.Tab,
 				URL: w.pageURL("pull-requests", strconv.FormatInt(number, 10)+"/"+tab),
 			},

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// link is a place to go to.
-type link struct {
+// anchor is what a page leads to.
+type anchor struct {
 	Name, URL string
 	ID        string // of a branch or tag: its full ref
 	Kind      string // of a directory's entry: FILE, DIRECTORY or SUBMODULE
@@ -18,22 +18,22 @@ type link struct {
 type revisionSelector struct {
 	Name, ID       string
 	Ref            string // JSON, as data-revision-ref holds it
-	Branches, Tags []link
+	Branches, Tags []anchor
 	CompareURL     string
 }
 
 // filesBody is a directory.
 type filesBody struct {
 	Selector revisionSelector
-	Crumbs   []link
-	Entries  []link
+	Crumbs   []anchor
+	Entries  []anchor
 	Latest   *commitRow
 }
 
 // fileBody is a file: its lines, or what changed in it.
 type fileBody struct {
 	Selector                   revisionSelector
-	Crumbs                     []link
+	Crumbs                     []anchor
 	Latest                     *commitRow
 	RawURL, SourceURL, DiffURL string
 	Lines                      []string
@@ -81,7 +81,7 @@ func (w *webCall) browsePage(rest []string) (any, error) {
 		for _, kind := range []string{"tree", "commit", "blob"} {
 			for _, child := range entries {
 				if child.kind == kind {
-					body.Entries = append(body.Entries, link{
+					body.Entries = append(body.Entries, anchor{
 						Name: child.path, Kind: child.browseType(), URL: w.pageURL("browse", dirURL+child.path, "at", asked),
 					})
 				}
@@ -174,14 +174,14 @@ func (w *webCall) fileDiffPage(path string) (any, error) {
 }
 
 // crumbs are the directories above a path, from the repository down, and the path's last part.
-func (w *webCall) crumbs(path, at string) []link {
-	crumbs := []link{{Name: w.d.Name, URL: w.pageURL("browse", "", "at", at)}}
+func (w *webCall) crumbs(path, at string) []anchor {
+	crumbs := []anchor{{Name: w.d.Name, URL: w.pageURL("browse", "", "at", at)}}
 	if path == "" {
 		return crumbs
 	}
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
-		crumbs = append(crumbs, link{Name: part, URL: w.pageURL("browse", strings.Join(parts[:i+1], "/"), "at", at)})
+		crumbs = append(crumbs, anchor{Name: part, URL: w.pageURL("browse", strings.Join(parts[:i+1], "/"), "at", at)})
 	}
 	return crumbs
 }
@@ -194,7 +194,7 @@ func (w *webCall) selector(dir, asked string, at revision, page, path string) (r
 	}
 	s := revisionSelector{Name: displayName(at.name), ID: at.name}
 	for _, ref := range refs {
-		entry := link{Name: displayName(ref.name), ID: ref.name, URL: w.pageURL(page, path, "at", ref.name)}
+		entry := anchor{Name: displayName(ref.name), ID: ref.name, URL: w.pageURL(page, path, "at", ref.name)}
 		if entry.Selected = ref.name == at.name || s.ID == at.name && entry.Name == asked; entry.Selected {
 			s.ID = ref.name
 		}
