@@ -1,5 +1,5 @@
-// Package bitbuckettest is a double of a Bitbucket Server: REST, git over HTTP, and the
-// headers, errors and page limits of a chosen version from 4.0 to 9.x. The tests talk to
+// Package bitbuckettest is a double of a Bitbucket Server: REST, git over HTTP, web pages,
+// and the headers, errors and page limits of a chosen version from 4.0 to 9.x. The tests talk to
 // it, and so does the demo; it needs nothing of package testing.
 //
 // Start gives an empty Bitbucket that listens on the loopback interface. AddUser,
