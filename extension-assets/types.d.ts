@@ -126,3 +126,73 @@ interface ContentScripts {
 	createFiles(document: Document, transport: Transport, arranged: () => void): { arrange(address: string): void; remove(): void };
 	start(transport: Transport): void;
 }
+
+/** An answer of the server in JSON. Times are in milliseconds. */
+interface Reply {
+	status: number;
+	body: unknown;
+	/** How long it may be kept. */
+	lifetime: number;
+	/** The pause that the server asks for, 0 for none. */
+	retryAfter: number;
+}
+
+/** A reason that the server gave, and how long it may be kept in milliseconds. */
+type Refusal = OtherAnswer & { lifetime?: number };
+
+/** What a request depends on; tests give their own. */
+interface Surroundings {
+	fetch: typeof globalThis.fetch;
+	online(): boolean;
+	/** Whether the browser lets us ask that server. */
+	permitted(serverURL: string): Promise<boolean>;
+	now(): number;
+}
+
+/** One request, without patience. */
+type AskServer = (serverURL: string, path: string, body?: unknown) => Promise<Reply | OtherAnswer>;
+
+interface Wish {
+	/** Makes it a POST. */
+	body?: unknown;
+	/** The address that is asked about. */
+	page?: string;
+	/** A person asks, now. */
+	again?: boolean;
+}
+
+/** One request with patience; a Reply is a success. */
+type Ask = (serverURL: string, path: string, wish?: Wish) => Promise<Reply | Refusal>;
+
+interface Pause {
+	/** In a row. */
+	failures: number;
+	/** By the server, so that nobody may cut it short. */
+	asked: boolean;
+	/** The last one, with the end of the pause. */
+	failure: OtherAnswer & { retryAt: number };
+}
+
+/** The server's configuration as it is kept. */
+interface Known {
+	serverURL: string;
+	configuration: ServerConfiguration;
+	/** Fresh until then, milliseconds since 1970. */
+	until: number;
+}
+
+interface ConfigurationOptions {
+	builtin: Builtin | null;
+	local: { get(keys: string[]): Promise<Record<string, any>>; set(values: Record<string, unknown>): Promise<void>; remove(key: string): Promise<void> };
+	managed: { get(): Promise<Record<string, unknown>> } | undefined;
+	ask: Ask;
+	/** Another server, or another answer of it. */
+	changed(): void;
+	now(): number;
+}
+
+interface ResolverOptions {
+	ask: Ask;
+	configuration: import("./extension/worker/configuration.js").Configuration;
+	cache: import("./extension/worker/cache.js").Cache<Answer>;
+}

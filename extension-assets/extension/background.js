@@ -20,7 +20,7 @@ import { plain, registerSites } from "./worker/sites.js";
 chrome.runtime.onMessage.addListener((raw, sender, respond) => {
 	const message = readMessage(raw);
 	if (!message || !mayAsk(message, sender, { id: chrome.runtime.id, root })) return undefined;
-	void answer(message, sender).then(respond);
+	void answer(message, sender).then(respond, () => respond());
 	return true; // the answer comes later
 });
 chrome.runtime.onInstalled.addListener(({ reason }) => void installed(reason));
@@ -51,7 +51,7 @@ const patient = createAsk(
 	pauses,
 	() => void chrome.storage.session.set({ pauses: pauses.kept() }),
 );
-/** @type {import("./worker/ask.js").Ask} */
+/** @type {Ask} */
 const ask = async (...question) => (await restored, patient(...question));
 const configuration = new Configuration({
 	builtin,
@@ -121,8 +121,10 @@ async function installed(reason) {
 
 /** Brings everything that depends on the configuration up to date. */
 async function surface() {
+	await restored;
 	cache.clear();
 	pauses.clear();
+	await chrome.storage.session.remove("pauses");
 	const settings = await configuration.complete();
 	await Promise.all([registerSites(settings), showMenu(settings), showSetUp(settings)]);
 }

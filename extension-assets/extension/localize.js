@@ -11,7 +11,6 @@ export function localize(document) {
 
 /**
  * The element with an id; that it is there is the page's own doing.
- *
  * @param {string} id
  */
 export function byId(id) {
@@ -22,7 +21,6 @@ export function byId(id) {
 
 /**
  * Sends a message to the worker.
- *
  * @param {Message} message
  * @returns {Promise<any>}
  */

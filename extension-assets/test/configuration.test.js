@@ -154,3 +154,19 @@ test("a test of an address changes nothing", async () => {
 	assert.deepEqual(await configuration.test("https://other.example"), { failure: { state: "unreachable", reason: "not_signpost" } });
 	assert.deepEqual(seen.stored, before);
 });
+
+test("an answer of a server that is no longer the one does not count", async () => {
+	const open = [];
+	const { configuration, seen } = configurationWith({ built: builtin, answer: () => new Promise((resolve) => open.push(resolve)) });
+	const first = configuration.complete();
+	await settled();
+	const managing = configuration.manage("https://managed.example");
+	await settled();
+	open.shift()({ state: "unreachable", reason: "network" });
+	await settled();
+	open.shift()({ status: 200, body, lifetime: 60_000, retryAfter: 0 });
+	await Promise.all([first, managing]);
+	assert.equal((await configuration.settings()).primaryURL, "https://sg.example");
+	assert.equal(configuration.failure, null);
+	assert.deepEqual(seen.asked, ["https://builtin.example/api/v1/extension/config", "https://managed.example/api/v1/extension/config"]);
+});

@@ -24,7 +24,6 @@ function webURL(value) {
 /**
  * The address of a server as the configuration has it: with port and context path, without a
  * trailing slash. One with user info, a query or a fragment is none.
- *
  * @param {unknown} value
  * @returns {string | null}
  */
@@ -37,7 +36,6 @@ function baseAddress(value) {
 /**
  * Whether an address is base itself or lies below it: the same origin, and the path equal to
  * the context path or below it.
- *
  * @param {URL} url
  * @param {string} base as baseAddress gives it
  */
@@ -51,7 +49,6 @@ function liesBelow(url, base) {
 /**
  * The address of a page as it may be sent to the server: only of a configured Bitbucket, and
  * never with user info. The fragment stays, for it holds the selected lines.
- *
  * @param {unknown} value
  * @param {string[]} bitbucketURLs
  * @returns {string | null} null for a page that is none of these
@@ -67,7 +64,6 @@ function pageAddress(value, bitbucketURLs) {
 /**
  * The match pattern of everything below an address. Firefox takes a pattern with a port and
  * then matches nothing with it, so there the port is left out: the worker checks it again.
- *
  * @param {string} base
  * @param {boolean} ports whether the browser's patterns know ports
  */
@@ -78,7 +74,6 @@ function pagePattern(base, ports) {
 
 /**
  * The pattern of the permission for an address: the whole host, for a permission knows no path.
- *
  * @param {string} base
  * @param {boolean} ports
  */
@@ -91,7 +86,6 @@ function hostPattern(base, ports) {
 
 /**
  * The address of a Sourcegraph instance. The public one is nobody's own, so it is never one.
- *
  * @param {unknown} value
  * @returns {string | null}
  */
@@ -103,7 +97,6 @@ function primaryAddress(value) {
 
 /**
  * A link, if it begins with the primary URL; as the server spelled it.
- *
  * @param {unknown} value
  * @param {string | null} primaryURL
  * @returns {string | null}
@@ -118,7 +111,6 @@ function checkLink(value, primaryURL) {
 /**
  * The search of the primary instance, built as links.md has it: from the address that the
  * server named, and from nothing else.
- *
  * @param {string} primaryURL
  * @param {string} query
  */

@@ -19,7 +19,6 @@
 
 		/**
 		 * Puts the button where it belongs.
-		 *
 		 * @param {boolean} patient wait a little for a known place before going to the edge
 		 */
 		function arrange(patient) {

@@ -56,7 +56,6 @@ a.dark:focus-visible { outline-color: #85b8ff; }
 
 	/**
 	 * Whether the page is dark, whatever made it so: its own theme or the system's.
-	 *
 	 * @param {Document} document
 	 */
 	function isDark(document) {
@@ -70,7 +69,6 @@ a.dark:focus-visible { outline-color: #85b8ff; }
 
 	/**
 	 * Whether the page has a control where the host lies.
-	 *
 	 * @param {HTMLElement} host
 	 */
 	function coversControl(host) {

@@ -17,7 +17,6 @@
 
 	/**
 	 * Bitbucket's own link from the file's header to its source.
-	 *
 	 * @param {Element} file
 	 * @param {string} address
 	 */
@@ -30,7 +29,6 @@
 	/**
 	 * The page with the file in its fragment, as Bitbucket itself spells it. Only the parts
 	 * that are written out count; the file that the page shows stands in the fragment already.
-	 *
 	 * @param {Element} file
 	 * @param {string} address
 	 */

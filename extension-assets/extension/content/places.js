@@ -8,7 +8,6 @@
 	/**
 	 * The places in their order: pull requests of 4.x to 9.x; files, directories, commits and
 	 * branches of 5.x to 9.x, which have a branch selector; page headers of 4.x.
-	 *
 	 * @type {((document: Document) => Place | null)[]}
 	 */
 	const places = [
@@ -40,7 +39,6 @@
 
 	/**
 	 * The first element that can be seen: a hidden toolbar is no place.
-	 *
 	 * @param {Document} document
 	 * @param {string} selector
 	 */

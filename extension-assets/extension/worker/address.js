@@ -21,7 +21,6 @@ export function webURL(value) {
 /**
  * The address of a server as the configuration has it: with port and context path, without a
  * trailing slash. One with user info, a query or a fragment is none.
- *
  * @param {unknown} value
  * @returns {string | null}
  */
@@ -34,7 +33,6 @@ export function baseAddress(value) {
 /**
  * Whether an address is base itself or lies below it: the same origin, and the path equal to
  * the context path or below it.
- *
  * @param {URL} url
  * @param {string} base as baseAddress gives it
  */
@@ -48,7 +46,6 @@ export function liesBelow(url, base) {
 /**
  * The address of a page as it may be sent to the server: only of a configured Bitbucket, and
  * never with user info. The fragment stays, for it holds the selected lines.
- *
  * @param {unknown} value
  * @param {string[]} bitbucketURLs
  * @returns {string | null} null for a page that is none of these
@@ -64,7 +61,6 @@ export function pageAddress(value, bitbucketURLs) {
 /**
  * The match pattern of everything below an address. Firefox takes a pattern with a port and
  * then matches nothing with it, so there the port is left out: the worker checks it again.
- *
  * @param {string} base
  * @param {boolean} ports whether the browser's patterns know ports
  */
@@ -75,7 +71,6 @@ export function pagePattern(base, ports) {
 
 /**
  * The pattern of the permission for an address: the whole host, for a permission knows no path.
- *
  * @param {string} base
  * @param {boolean} ports
  */

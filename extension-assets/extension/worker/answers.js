@@ -5,7 +5,6 @@ import { baseAddress, liesBelow, webURL } from "./address.js";
 
 /**
  * The address of a Sourcegraph instance. The public one is nobody's own, so it is never one.
- *
  * @param {unknown} value
  * @returns {string | null}
  */
@@ -17,7 +16,6 @@ export function primaryAddress(value) {
 
 /**
  * A link, if it begins with the primary URL; as the server spelled it.
- *
  * @param {unknown} value
  * @param {string | null} primaryURL
  * @returns {string | null}
@@ -32,7 +30,6 @@ export function checkLink(value, primaryURL) {
 /**
  * The search of the primary instance, built as links.md has it: from the address that the
  * server named, and from nothing else.
- *
  * @param {string} primaryURL
  * @param {string} query
  */

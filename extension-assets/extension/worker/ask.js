@@ -4,21 +4,9 @@
 
 import { readProblem } from "./answers.js";
 
-/** @typedef {import("./server.js").Reply} Reply */
 
 /**
- * @typedef {object} Wish
- * @property {unknown} [body] makes it a POST
- * @property {string} [page] the address that is asked about
- * @property {boolean} [again] a person asks, now
- */
-
-/** @typedef {OtherAnswer & {lifetime?: number}} Refusal lifetime: milliseconds that it may be kept */
-
-/** @typedef {(serverURL: string, path: string, wish?: Wish) => Promise<Reply | Refusal>} Ask a reply is a success */
-
-/**
- * @param {import("./server.js").Request} request
+ * @param {AskServer} request
  * @param {import("./pauses.js").Pauses} pauses
  * @param {() => void} changed the pauses have changed
  * @returns {Ask}

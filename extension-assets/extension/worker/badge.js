@@ -21,7 +21,6 @@ export async function showBadge(tabId, answer) {
 
 /**
  * The badge of all tabs that have none of their own.
- *
  * @param {Settings} settings
  */
 export async function showSetUp({ serverURL }) {

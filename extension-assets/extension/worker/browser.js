@@ -15,7 +15,6 @@ export function permitted(base) {
 
 /**
  * The host patterns that are needed and not granted, the server's first.
- *
  * @param {Settings} settings
  */
 export async function withheld({ serverURL, bitbucketURLs }) {

@@ -3,7 +3,6 @@
 
 /**
  * How long an answer may be kept, in milliseconds; 0 for one that may not.
- *
  * @param {string | null} cacheControl the header's value
  * @param {string | null} [age] of the answer when it came, seconds
  */
@@ -19,7 +18,6 @@ export function lifetime(cacheControl, age) {
 
 /**
  * A bounded cache; what was put in first leaves first.
- *
  * @template T
  */
 export class Cache {

@@ -7,7 +7,6 @@ import { readConfiguration } from "./answers.js";
 /**
  * Chooses the server. A managed value of the wrong type counts as none: Firefox hands out
  * whatever the policy holds.
- *
  * @param {unknown} managed
  * @param {Builtin | null} builtin
  * @param {unknown} typed
@@ -23,7 +22,6 @@ export function chooseServer(managed, builtin, typed) {
 
 /**
  * Reads storage.managed where it may not exist: Firefox rejects when there is no policy.
- *
  * @param {{get(): Promise<Record<string, unknown>>} | undefined} area
  * @returns {Promise<unknown>} the managed address as it was written, undefined for none
  */
@@ -40,18 +38,6 @@ const managedDelay = 5_000;
 
 /** Milliseconds between two questions that only a suspicious answer has caused. */
 const refreshDelay = 5_000;
-
-/** @typedef {{serverURL: string, configuration: ServerConfiguration, until: number}} Known */
-
-/**
- * @typedef {object} ConfigurationOptions
- * @property {Builtin | null} builtin
- * @property {{get(keys: string[]): Promise<Record<string, any>>, set(values: Record<string, unknown>): Promise<void>, remove(key: string): Promise<void>}} local
- * @property {{get(): Promise<Record<string, unknown>>} | undefined} managed
- * @property {import("./ask.js").Ask} ask
- * @property {() => void} changed another server, or another answer of it
- * @property {() => number} now
- */
 
 export class Configuration {
 	#options;
@@ -83,7 +69,6 @@ export class Configuration {
 	/**
 	 * The settings with what the server names. What is known but no longer fresh is used, and
 	 * asked for anew in the background.
-	 *
 	 * @returns {Promise<Settings>}
 	 */
 	async complete() {
@@ -118,7 +103,6 @@ export class Configuration {
 
 	/**
 	 * Asks any server for its configuration, for the test of the options page.
-	 *
 	 * @param {string} serverURL
 	 * @returns {Promise<TestResult>}
 	 */
@@ -129,7 +113,6 @@ export class Configuration {
 
 	/**
 	 * Keeps a typed address. Nothing happens where the address is managed or built in.
-	 *
 	 * @param {string} serverURL
 	 */
 	async save(serverURL) {
@@ -143,7 +126,6 @@ export class Configuration {
 
 	/**
 	 * Takes a managed address that has come or gone.
-	 *
 	 * @param {unknown} value
 	 */
 	async manage(value) {
@@ -204,17 +186,18 @@ export class Configuration {
 		return { serverURL, configuration, until: this.#options.now() + reply.lifetime };
 	}
 
-	/** @param {boolean} again */
+	/**
+	 * @param {boolean} again
+	 * @returns {Promise<void>}
+	 */
 	async #fetch(again) {
 		const { serverURL } = this.#settings();
 		if (!serverURL) return;
 		this.#refreshed = this.#options.now();
 		const known = await this.#ask(serverURL, again);
-		if ("state" in known) {
-			this.#failure = known;
-			return;
-		}
-		this.#failure = null;
+		if (this.#settings().serverURL !== serverURL) return this.#fetch(again); // it was changed meanwhile
+		this.#failure = "state" in known ? known : null;
+		if ("state" in known) return;
 		const before = JSON.stringify(this.#settings());
 		this.#known = known;
 		await this.#options.local.set({ server: known });

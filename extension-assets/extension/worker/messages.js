@@ -32,7 +32,6 @@ export function readMessage(raw) {
 /**
  * Whether a sender may send a message. A content script speaks for its own page: the address
  * must have the origin that the browser vouches for. All else is for the extension's pages.
- *
  * @param {Message} message
  * @param {{id?: string, origin?: string, url?: string}} sender
  * @param {{id: string, root: string}} extension its id, and the address of its root

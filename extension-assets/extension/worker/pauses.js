@@ -8,7 +8,6 @@ const mostKeys = 200;
 
 /**
  * The pause that a server asks for, in milliseconds; 0 for none.
- *
  * @param {string | null} retryAfter the header's value: seconds or a date
  * @param {number} now
  */
@@ -17,13 +16,6 @@ export function askedPause(retryAfter, now) {
 	const pause = /^\d+$/.test(retryAfter.trim()) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - now;
 	return Number.isNaN(pause) ? 0 : Math.min(Math.max(pause, 0), longestAsked);
 }
-
-/**
- * @typedef {object} Pause
- * @property {number} failures in a row
- * @property {boolean} asked for by the server, so that nobody may cut it short
- * @property {OtherAnswer & {retryAt: number}} failure the last one, with the end of the pause
- */
 
 export class Pauses {
 	/** @type {Map<string, Pause>} */
@@ -42,7 +34,6 @@ export class Pauses {
 
 	/**
 	 * Notes a failure.
-	 *
 	 * @param {string} key
 	 * @param {OtherAnswer} failure
 	 * @param {number} [asked] milliseconds, as askedPause gives them

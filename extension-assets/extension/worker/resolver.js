@@ -10,13 +10,6 @@ const batch = 100;
 /** @type {OtherAnswer} */
 const foreign = { state: "foreign", reason: "foreign" };
 
-/**
- * @typedef {object} ResolverOptions
- * @property {import("./ask.js").Ask} ask
- * @property {import("./configuration.js").Configuration} configuration
- * @property {import("./cache.js").Cache<Answer>} cache
- */
-
 export class Resolver {
 	#options;
 	/** @type {Map<string, Promise<Answer>>} */

@@ -8,26 +8,8 @@ import { askedPause } from "./pauses.js";
 const timeout = 5_000;
 
 /**
- * @typedef {object} Reply an answer in JSON
- * @property {number} status
- * @property {unknown} body
- * @property {number} lifetime milliseconds that it may be kept
- * @property {number} retryAfter milliseconds, 0 if the server did not ask for a pause
- */
-
-/**
- * @typedef {object} Surroundings what a request depends on; tests give their own
- * @property {typeof globalThis.fetch} fetch
- * @property {() => boolean} online
- * @property {(serverURL: string) => Promise<boolean>} permitted whether the browser lets us ask that server
- * @property {() => number} now
- */
-
-/** @typedef {(serverURL: string, path: string, body?: unknown) => Promise<Reply | OtherAnswer>} Request */
-
-/**
  * @param {Surroundings} surroundings
- * @returns {Request} never rejects: a failure is an answer that says what failed
+ * @returns {AskServer} never rejects: a failure is an answer that says what failed
  */
 export function createRequest({ fetch, online, permitted, now }) {
 	/**
@@ -48,7 +30,6 @@ export function createRequest({ fetch, online, permitted, now }) {
 	/**
 	 * Why nothing came. A redirect fails like a broken connection, and it is what a sign-in
 	 * in front of the server answers with: so it is looked for, without following it.
-	 *
 	 * @param {string} serverURL
 	 * @param {unknown} error
 	 * @returns {Promise<OtherAnswer>}
