@@ -20,7 +20,10 @@ import { plain, registerSites } from "./worker/sites.js";
 chrome.runtime.onMessage.addListener((raw, sender, respond) => {
 	const message = readMessage(raw);
 	if (!message || !mayAsk(message, sender, { id: chrome.runtime.id, root })) return undefined;
-	void answer(message, sender).then(respond, () => respond());
+	void answer(message).then((given) => {
+		respond(given);
+		if (message.type === "resolve" && sender.tab?.id !== undefined && sender.frameId === 0) return showBadge(sender.tab.id, given);
+	}, () => respond());
 	return true; // the answer comes later
 });
 chrome.runtime.onInstalled.addListener(({ reason }) => void installed(reason));
@@ -68,15 +71,12 @@ void chrome.storage.local.setAccessLevel?.({ accessLevel: "TRUSTED_CONTEXTS" });
 
 /**
  * @param {Message} message
- * @param {chrome.runtime.MessageSender} sender
+ * @returns {Promise<any>}
  */
-async function answer(message, sender) {
+async function answer(message) {
 	switch (message.type) {
-		case "resolve": {
-			const found = await resolver.resolve(message.address, message.again);
-			if (sender.tab?.id !== undefined && sender.frameId === 0) void showBadge(sender.tab.id, found);
-			return found;
-		}
+		case "resolve":
+			return resolver.resolve(message.address, message.again);
 		case "resolveAll":
 			return resolver.resolveAll(message.addresses);
 		case "test":

@@ -8,7 +8,7 @@
 	const patience = 500;
 
 	signpost.start = (transport) => {
-		let address = "";
+		let address = location.href;
 		let since = Date.now();
 		/** @type {Shown} */
 		let shown = { state: "looking" };
@@ -18,14 +18,13 @@
 		let waiting;
 		const controller = new AbortController();
 		const { signal } = controller;
+		void ask(false); // first, for it takes longest
 		const button = signpost.createButton(document, transport.text, () => void ask(true));
 		const files = signpost.createFiles(document, transport, arrange);
 		const page = signpost.watchPage(document, arrange);
 		const unwatch = signpost.watchAddress(window, navigated);
 		window.addEventListener("online", () => void retry(true), { signal });
 		document.addEventListener("visibilitychange", () => void retry(false), { signal });
-		address = location.href;
-		void ask(false);
 		arrange();
 
 		/** Leaves nothing behind: a link that nobody keeps true is worse than none. */

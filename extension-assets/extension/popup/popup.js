@@ -7,7 +7,7 @@ const text = chrome.i18n.getMessage;
 const given = decodeURIComponent(location.hash.slice(1));
 
 localize(document);
-document.documentElement.classList.toggle("tab", location.hash !== "");
+document.documentElement.classList.toggle("tab", location.href.includes("#"));
 byId("options").addEventListener("click", () => void chrome.runtime.openOptionsPage());
 byId("retry").addEventListener("click", () => void look());
 await look();
