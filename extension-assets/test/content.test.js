@@ -310,6 +310,14 @@ test("a file's source on another host is not asked about", () => {
 	assert.deepEqual([...signpost.findFiles(document, pull)], []);
 });
 
+test("addresses and names that are none do no harm", () => {
+	const { signpost, document } = pageWith('<div class="change-view"><div class="change-header"><a href="http://[/browse/x">x</a><span class="breadcrumbs">a\ud800 b</span><div class="diff-actions"></div></div></div>', { href: pull });
+	document.querySelector(".breadcrumbs").textContent = "a\ud800 b";
+	assert.deepEqual([...signpost.findFiles(document, pull)].map(({ address }) => address), [pull + "#a%EF%BF%BD%20b"]);
+	document.querySelector(".breadcrumbs").textContent = "old.go → new.go";
+	assert.deepEqual([...signpost.findFiles(document, pull)], []);
+});
+
 test("a file that is not on Sourcegraph has no link", async () => {
 	const page = await started(pageWith(change("a.go"), { href: pull }), { answer: () => ({ state: "missing", reason: "repository_not_found" }) });
 	assert.equal(page.links().length, 0);

@@ -22,8 +22,10 @@
 	 */
 	function sourceAddress(file, address) {
 		const link = file.querySelector('.source-view-link[href], .file-toolbar a[href*="/browse/"], .change-header a[href*="/browse/"]');
-		const url = link && new URL(link.getAttribute("href") ?? "", address);
-		return url && url.origin === new URL(address).origin ? url.href : null;
+		const href = link?.getAttribute("href");
+		if (!href || !URL.canParse(href, address)) return null;
+		const url = new URL(href, address);
+		return url.origin === new URL(address).origin ? url.href : null;
 	}
 
 	/**
@@ -36,7 +38,7 @@
 		const path = file.querySelector(".breadcrumbs, .file-breadcrumbs")?.textContent?.replace(/\s*\/\s*/g, "/").trim();
 		const url = new URL(address);
 		if (path?.includes("→")) return null; // two names, of a file that was moved
-		if (path) url.hash = encodeURI(path);
+		if (path) url.hash = encodeURI(path.toWellFormed());
 		return url.hash ? url.href : null;
 	}
 

@@ -30,8 +30,7 @@ function typed() {
 async function connect() {
 	const serverURL = typed();
 	if (!serverURL) return say("why_address", "bad");
-	const granted = await chrome.permissions.request({ origins: [hostPattern(serverURL, ports)] });
-	if (!granted) return say("optionsRefused", "bad");
+	if (!(await request([hostPattern(serverURL, ports)]))) return say("optionsRefused", "bad");
 	if (!(await ask(serverURL))) return;
 	await send({ type: "save", serverURL });
 	server.value = serverURL;
@@ -55,8 +54,16 @@ async function ask(serverURL) {
 	return "configuration" in result;
 }
 
+/**
+ * @param {string[]} origins
+ * @returns {Promise<boolean>} false too for hosts that the package may never have
+ */
+function request(origins) {
+	return chrome.permissions.request({ origins }).catch(() => false);
+}
+
 async function allow() {
-	const granted = await chrome.permissions.request({ origins: wanted });
+	const granted = await request(wanted);
 	await refresh();
 	if (granted) say("optionsReload", "good");
 	else say("optionsRefused", "bad");
