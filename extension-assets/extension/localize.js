@@ -20,6 +20,27 @@ export function byId(id) {
 }
 
 /**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Partial<HTMLElementTagNameMap[Tag]>} properties
+ * @param {...Node} children
+ */
+export function make(tag, properties, ...children) {
+	const element = Object.assign(document.createElement(tag), properties);
+	element.append(...children);
+	return element;
+}
+
+/**
+ * A link out of the extension, to an address that was checked.
+ * @param {string} href
+ * @param {string} textContent
+ */
+export function outward(href, textContent) {
+	return make("a", { href, textContent, title: href, target: "_blank", rel: "noopener noreferrer" });
+}
+
+/**
  * Sends a message to the worker.
  * @param {Message} message
  * @returns {Promise<any>}

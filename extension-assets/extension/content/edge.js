@@ -3,21 +3,18 @@
 {
 	const style = `
 :host { all: initial; position: fixed; right: 16px; bottom: 16px; z-index: 2400; }
-a { display: inline-flex; align-items: center; gap: 8px; box-sizing: border-box; min-height: 36px; padding: 0 12px;
-  border: 1px solid #b7bdc8; border-radius: 18px; background: #fff; color: #172b4d; box-shadow: 0 1px 4px #091e4240;
+a { --line: #b7bdc8; --back: #fff; --near: #f1f2f4; --text: #172b4d; --quiet: #505f79; --accent: #0c66e4;
+  display: inline-flex; align-items: center; gap: 8px; box-sizing: border-box; min-height: 36px; padding: 0 12px;
+  border: 1px solid var(--line); border-radius: 18px; background: var(--back); color: var(--text); box-shadow: 0 1px 4px #0005;
   font: 500 14px/1.4 system-ui, sans-serif; text-decoration: none; white-space: nowrap; cursor: pointer; }
+a.dark { --line: #596773; --back: #22272b; --near: #2c333a; --text: #dee4ea; --quiet: #9fadbc; --accent: #85b8ff; }
 a::before { content: ""; flex: none; width: 16px; height: 12px; background: currentColor; clip-path: polygon(0 0, 65% 0, 100% 50%, 65% 100%, 0 100%); }
-a[href]::before { background: #0c66e4; }
-a:hover { background: #f1f2f4; }
-a:focus-visible { outline: 2px solid #0c66e4; outline-offset: 2px; }
-a:not([href]) { color: #505f79; }
+a[href]::before { background: var(--accent); }
+a:hover { background: var(--near); }
+a:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+a:not([href]) { color: var(--quiet); }
 a[aria-disabled] { cursor: default; }
 a:not([href], [data-signpost-state="looking"], :hover, :focus-visible) { width: 36px; padding: 0 9px; overflow: hidden; gap: 20px; }
-a.dark { border-color: #596773; background: #22272b; color: #dee4ea; box-shadow: 0 1px 4px #000a; }
-a.dark[href]::before { background: #85b8ff; }
-a.dark:hover { background: #2c333a; }
-a.dark:not([href]) { color: #9fadbc; }
-a.dark:focus-visible { outline-color: #85b8ff; }
 @media (forced-colors: active) { a::before { background: LinkText; forced-color-adjust: none; } }
 @media print { :host { display: none; } }
 `;

@@ -2,7 +2,7 @@
 // page is locked where the address is managed or built in. The browser takes requests for
 // permissions only straight from a click, so nothing is awaited before them.
 
-import { byId, localize, send } from "../localize.js";
+import { byId, localize, make, send } from "../localize.js";
 import { baseAddress, hostPattern } from "../worker/address.js";
 import { ports } from "../worker/browser.js";
 
@@ -80,7 +80,7 @@ async function refresh() {
 	byId("test").hidden = false;
 	wanted = withheld;
 	byId("withheld").hidden = withheld.length === 0;
-	byId("hosts").replaceChildren(...withheld.map((pattern) => Object.assign(document.createElement("li"), { textContent: pattern.replace(/\/\*$/, "") })));
+	byId("hosts").replaceChildren(...withheld.map((pattern) => make("li", { textContent: pattern.replace(/\/\*$/, "") })));
 	byId("state").hidden = !settings.serverURL || settings.bitbucketURLs.length === 0;
 	byId("primary").textContent = settings.primaryURL ?? text("optionsNone");
 	byId("bitbucket").textContent = settings.bitbucketURLs.join(", ");

@@ -1,7 +1,7 @@
 // The popup: what the page is, every link of the answer, and copies of them; or why there is
 // none. With an address in its fragment it tells the same of that address, in a tab.
 
-import { byId, localize, send } from "../localize.js";
+import { byId, localize, make, outward, send } from "../localize.js";
 
 const text = chrome.i18n.getMessage;
 const given = decodeURIComponent(location.hash.slice(1));
@@ -46,12 +46,7 @@ function showLink(answer) {
 	offerCopy("permalink", answer.links.permalink);
 	const links = Object.entries(answer.links);
 	byId("all").hidden = links.length === 0;
-	byId("links").replaceChildren(...links.map(([kind, url]) => {
-		const link = Object.assign(document.createElement("a"), { href: url, target: "_blank", rel: "noopener noreferrer", textContent: kindName(kind), title: url });
-		const entry = document.createElement("li");
-		entry.append(link);
-		return entry;
-	}));
+	byId("links").replaceChildren(...links.map(([kind, url]) => make("li", {}, outward(url, kindName(kind)))));
 }
 
 /** @param {OtherAnswer} answer */
@@ -75,12 +70,7 @@ async function showSites() {
 	byId("why").textContent = text(sites.length > 0 ? "popupElsewhere" : "popupNoBitbucket");
 	byId("title").textContent = text("why_foreign");
 	byId("sites").hidden = false;
-	byId("sites").replaceChildren(...sites.map((url) => {
-		const entry = document.createElement("li");
-		entry.className = "break";
-		entry.append(Object.assign(document.createElement("a"), { href: url, target: "_blank", rel: "noopener noreferrer", textContent: url }));
-		return entry;
-	}));
+	byId("sites").replaceChildren(...sites.map((url) => make("li", { className: "break" }, outward(url, url))));
 }
 
 /** @param {[string, string][]} facts */
@@ -88,8 +78,8 @@ function showFacts(facts) {
 	const known = facts.filter(([, value]) => value);
 	byId("facts").hidden = known.length === 0;
 	byId("facts").replaceChildren(...known.flatMap(([name, value]) => [
-		Object.assign(document.createElement("dt"), { textContent: text(name) }),
-		Object.assign(document.createElement("dd"), { textContent: value }),
+		make("dt", { textContent: text(name) }),
+		make("dd", { textContent: value }),
 	]));
 }
 

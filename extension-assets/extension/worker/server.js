@@ -48,15 +48,11 @@ export function createRequest({ fetch, online, permitted, now }) {
 	}
 
 	return async (serverURL, path, body) => {
-		let response;
 		try {
-			response = await send(serverURL + path, {
-				headers: { Accept: "application/json" },
-				...(body === undefined ? {} : {
-					method: "POST",
-					headers: { Accept: "application/json", "Content-Type": "application/json" },
-					body: JSON.stringify(body),
-				}),
+			const response = await send(serverURL + path, body === undefined ? {} : {
+				method: "POST",
+				headers: { "Content-Type": "application/json" },
+				body: JSON.stringify(body),
 			});
 			const type = response.headers.get("Content-Type") ?? "";
 			return {
