@@ -99,6 +99,16 @@ async function started(page, transport = {}) {
 	return page;
 }
 
+test("the scripts define one name", () => {
+	const context = createContext({ Map, Set });
+	const before = Object.getOwnPropertyNames(context);
+	for (const path of contentScripts) {
+		if (!path.endsWith("main.js")) runInContext(readFileSync(new URL(`../extension/${path}`, import.meta.url), "utf8"), context);
+	}
+	assert.deepEqual(Object.getOwnPropertyNames(context), before, "a const is no property");
+	assert.equal(runInContext("typeof signpost.start", context), "function");
+});
+
 for (const [name, top, body, want] of [
 	["named in the head", head, "", true],
 	["named Bitbucket Data Center", '<meta name="application-name" content="Bitbucket Data Center">', "", true],

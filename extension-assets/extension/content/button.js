@@ -1,5 +1,7 @@
 // The view button: one element, in the page's toolbar or at the edge, moved when its place
 // has gone or a better one has turned up.
+"use strict";
+
 {
 	signpost.createButton = (document, text, again) => {
 		const link = signpost.createLink(document, "view", again);

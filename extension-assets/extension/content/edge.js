@@ -1,5 +1,7 @@
 // The button at the edge of the window, for pages that have no known place. A closed shadow
 // root keeps the page's styles out, and ours in.
+"use strict";
+
 {
 	const style = `
 :host { all: initial; position: fixed; right: 16px; bottom: 16px; z-index: 2400; }

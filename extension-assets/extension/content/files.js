@@ -1,5 +1,7 @@
 // A link for each file of a diff: one at a time up to 6.x, all of them from 7.x on. What is
 // new is asked for in one batch; what is known is put back when the page draws itself anew.
+"use strict";
+
 {
 	/** The toolbars of files, with what encloses a file and its toolbar. */
 	const toolbars = "#commit-file-content .file-toolbar .secondary, .change-view .change-header .diff-actions";

@@ -1,5 +1,7 @@
 // The link and its states, in AUI's classes, so that it looks like the page's own buttons of
 // every era. Text goes in as text, an address only as one that the worker has checked.
+"use strict";
+
 {
 	/** Messages that name the states. */
 	const labels = {

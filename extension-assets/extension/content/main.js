@@ -1,5 +1,6 @@
 // Starts the content scripts with the worker as their only way out: they send nothing
 // themselves.
+"use strict";
 
 signpost.start({
 	ask: async (address, again) => (await chrome.runtime.sendMessage({ type: "resolve", address, again })) ?? { state: "unreachable", reason: "extension" },

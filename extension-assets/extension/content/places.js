@@ -1,5 +1,7 @@
 // Which page is Bitbucket's, and where in it the view button belongs. The page is asked for
 // places only; what it shows is the server's to say, from the address alone.
+"use strict";
+
 {
 	/** Sign-on and proxy pages can have the address of a Bitbucket. */
 	signpost.isBitbucket = (document) =>

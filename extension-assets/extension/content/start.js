@@ -1,5 +1,7 @@
 // Keeps the button true: asks when the address changes, drops answers for another address,
 // tries again when the server was not reachable, and leaves when the extension has gone.
+"use strict";
+
 {
 	/** Milliseconds: a burst of navigation asks once. */
 	const burst = 50;

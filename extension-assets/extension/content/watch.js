@@ -1,4 +1,6 @@
 // Notices when the address changes without a load, and when the page draws itself anew.
+"use strict";
+
 {
 	/** Milliseconds between looks at the address, where the browser does not tell. */
 	const slow = 500;
