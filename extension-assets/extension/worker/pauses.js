@@ -2,7 +2,7 @@
 // paused is named by a key: the server as a whole, or one page that needs Bitbucket.
 
 const shortest = 2_000;
-const longest = 5 * 60_000;
+const longest = 60_000;
 const longestAsked = 60 * 60_000;
 const mostKeys = 200;
 
