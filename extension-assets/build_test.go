@@ -153,7 +153,7 @@ func TestTheConfigurationIsBuiltIn(t *testing.T) {
 		BitbucketURLs: []string{"http://stash.example.com:7990/ctx", "https://bitbucket.example.com"},
 	}
 	for _, b := range extension.Browsers {
-		_, literal, found := strings.Cut(unpacked(p, string(b)+"/builtin.js"), "\nexport const builtin = ")
+		_, literal, found := strings.Cut(unpacked(p, string(b)+"/builtin.js"), "export const builtin = ")
 		literal, end := strings.CutSuffix(strings.TrimSpace(literal), ";")
 		var got extension.Configuration
 		if err := json.Unmarshal([]byte(literal), &got); err != nil || !found || !end {

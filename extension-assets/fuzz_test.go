@@ -78,7 +78,7 @@ func FuzzConfiguration(f *testing.F) {
 					t.Errorf("%s: none of %q matches %s", b, list, page)
 				}
 			}
-			_, literal, _ := strings.Cut(unpacked(p, string(b)+"/builtin.js"), "\nexport const builtin = ")
+			_, literal, _ := strings.Cut(unpacked(p, string(b)+"/builtin.js"), "export const builtin = ")
 			var got extension.Configuration
 			if err := json.Unmarshal([]byte(strings.TrimSuffix(strings.TrimSpace(literal), ";")), &got); err != nil || got.ServerURL != p.Configuration.ServerURL {
 				t.Errorf("%s: built in is %s; %v", b, literal, err)

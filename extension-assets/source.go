@@ -51,7 +51,7 @@ func readSource(files fs.FS) (*source, error) {
 			return nil
 		}
 		content, err := fs.ReadFile(root, name)
-		s.files[name], s.names = content, append(s.names, name)
+		s.files[name], s.names = withoutComments(name, content), append(s.names, name)
 		return err
 	})
 	if err != nil {
