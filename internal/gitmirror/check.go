@@ -44,8 +44,9 @@ func damagedRefs(format string, args ...any) error {
 // checkMirror looks for what power cuts, full disks and people do to a mirror: files that are missing, cut
 // off, empty or full of zeros, and refs whose object is in no pack. It reads the refs, and of
 // each pack the beginning, the end and a part of the index: some tenths of a millisecond. A *damagedError
-// is proof; any other error says that the disk could not be read, which is none.
-func checkMirror(dir string) error {
+// is proof; any other error says that the disk could not be read, which is none. files are those of the refs;
+// nil for them to be read.
+func checkMirror(dir string, files *refFiles) error {
 	for _, part := range []string{"HEAD", "objects", "refs"} {
 		if _, err := os.Stat(filepath.Join(dir, part)); errors.Is(err, fs.ErrNotExist) {
 			return damaged("it has no %s", part)
@@ -61,22 +62,29 @@ func checkMirror(dir string) error {
 	if err := checkConfig(dir); err != nil {
 		return err
 	}
-	if err := checkPacks(dir, checkPack); err != nil {
-		return err
+	if files == nil {
+		var err error
+		if files, err = readRefFiles(dir); err != nil {
+			return err
+		}
 	}
-	table, err := readRefTable(dir)
+	tips := distinct(files.table().refs)
+	err := checkPacks(dir, func(pack string) (err error) {
+		tips, err = checkPackFor(pack, tips)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if err := checkTips(dir, distinct(table.refs)); err != nil {
+	if err := checkLoose(dir, tips); err != nil {
 		return err
 	}
-	return checkRefFiles(dir)
+	return files.check()
 }
 
 // checkMirrorWhole is checkMirror, and reads every byte of every pack and index against their checksums.
 func checkMirrorWhole(ctx context.Context, dir string) error {
-	if err := checkMirror(dir); err != nil {
+	if err := checkMirror(dir, nil); err != nil {
 		return err
 	}
 	return checkPacks(dir, func(pack string) error {
@@ -101,40 +109,26 @@ func checkConfig(dir string) error {
 	return err
 }
 
-// checkRefFiles finds damage in HEAD and the files of the refs. A list that was cut off at the end of a
+// check finds damage in HEAD and the files of the refs. A list that was cut off at the end of a
 // line looks whole; the next fetch finds out.
-func checkRefFiles(dir string) error {
-	head, err := os.ReadFile(filepath.Join(dir, "HEAD"))
-	if err != nil {
-		return err
-	}
-	if !isRefContent(string(head)) {
+func (f *refFiles) check() error {
+	if !isRefContent(f.head) {
 		return damagedRefs("its HEAD names nothing")
 	}
-	loose := 0
-	err = walkLoose(dir, func(path, name string) error {
-		loose++
-		content, err := os.ReadFile(path)
-		if err == nil && mirrored(name) && !isRefContent(string(content)) {
-			return damagedRefs("the file of %s holds no hash", printable(name, 100))
+	for _, ref := range f.loose {
+		if mirrored(ref.name) && !isRefContent(ref.content) {
+			return damagedRefs("the file of %s holds no hash", printable(ref.name, 100))
 		}
-		return err
-	})
-	if err != nil {
-		return err
 	}
-	packed, err := os.ReadFile(filepath.Join(dir, packedRefsFile))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && loose > 0:
+	case f.unpacked && len(f.loose) > 0:
 		return nil // the git program made it
-	case errors.Is(err, fs.ErrNotExist):
+	case f.unpacked:
 		return damagedRefs("it has no %s", packedRefsFile)
-	case err != nil:
-		return err
-	case len(packed) == 0:
+	case f.packed == "":
 		return damagedRefs("its %s is empty", packedRefsFile)
 	}
-	for line := range strings.Lines(string(packed)) {
+	for line := range strings.Lines(f.packed) {
 		text, ended := strings.CutSuffix(line, "\n")
 		hash, name, _ := strings.Cut(text, " ")
 		switch {
@@ -179,16 +173,30 @@ func checkPacks(dir string, check func(pack string) error) error {
 }
 
 // checkPack compares the ends of a pack with its index.
-func checkPack(pack string) (err error) {
+func checkPack(pack string) error {
+	_, err := checkPackFor(pack, nil)
+	return err
+}
+
+// checkPackFor is checkPack, and returns those of tips, which are in order, that the pack lacks.
+func checkPackFor(pack string, tips []plumbing.Hash) (missing []plumbing.Hash, err error) {
 	index, err := openPackIndex(indexOf(pack))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, index.Close()) }()
 	promised, err := index.packSum()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if err := checkEnds(pack, index.count(), promised); err != nil {
+		return nil, err
+	}
+	return index.missing(tips)
+}
+
+// checkEnds compares the beginning and the end of a pack with what its index says.
+func checkEnds(pack string, count int, promised plumbing.Hash) (err error) {
 	f, err := os.Open(pack)
 	if err != nil {
 		return err
@@ -206,7 +214,7 @@ func checkPack(pack string) (err error) {
 	if _, err := f.ReadAt(header[:], 0); err != nil {
 		return err
 	}
-	if objects, ok := objectsOf(header); !ok || objects != index.count() {
+	if objects, ok := objectsOf(header); !ok || objects != count {
 		return damaged("%s does not begin as its index says", filepath.Base(pack))
 	}
 	if _, err := f.ReadAt(sum[:], info.Size()-int64(len(sum))); err != nil {
@@ -218,21 +226,9 @@ func checkPack(pack string) (err error) {
 	return nil
 }
 
-// checkTips finds hashes that the mirror has no object of. They are in order.
-func checkTips(dir string, tips []plumbing.Hash) error {
-	packs, err := packFiles(dir, ".pack") // an index may be there before its pack
-	if err != nil {
-		return err
-	}
-	for _, pack := range packs {
-		if len(tips) == 0 {
-			return nil
-		}
-		if tips, err = missingFrom(indexOf(pack), tips); err != nil {
-			return err
-		}
-	}
-	for _, tip := range tips { // the git program makes loose objects
+// checkLoose makes sure that the mirror has tips that are in no pack: the git program makes loose objects.
+func checkLoose(dir string, tips []plumbing.Hash) error {
+	for _, tip := range tips {
 		name := tip.String()
 		if info, err := os.Stat(filepath.Join(dir, "objects", name[:2], name[2:])); err != nil || info.Size() == 0 {
 			return damaged("%s, which a ref names, is missing", name)

@@ -64,6 +64,7 @@ type fetch struct {
 	request *syncer.FetchRequest
 	adv     *packp.AdvRefs // what Bitbucket listed last
 	have    *refTable      // what the mirror holds; nil when there is none
+	files   *refFiles      // where have is from
 	want    *refTable      // what it is to hold after adv
 	unsound *damagedError  // what is wrong with the mirror; nil when nothing is
 	cloned  bool           // the mirror is new
@@ -72,8 +73,11 @@ type fetch struct {
 
 func (f *fetch) run(ctx context.Context) (syncer.FetchResult, error) {
 	var err error
-	if f.have, err = readMirror(f.dir); err != nil {
+	if f.files, err = readMirror(f.dir); err != nil {
 		return syncer.FetchResult{}, fmt.Errorf("read the refs of the mirror: %w", err)
+	}
+	if f.files != nil {
+		f.have = f.files.table()
 	}
 	if err := f.list(ctx); err != nil {
 		return syncer.FetchResult{}, err
@@ -110,9 +114,9 @@ func (f *fetch) same() bool {
 	return f.have != nil && (f.unsound == nil || !f.unsound.refs) && f.have.digest() == f.want.digest()
 }
 
-// readMirror returns what the mirror at dir holds, nil when there is no mirror or none that git would
-// accept as a repository.
-func readMirror(dir string) (*refTable, error) {
+// readMirror returns the files of the refs of the mirror at dir, nil when there is no mirror or none that git
+// would accept as a repository.
+func readMirror(dir string) (*refFiles, error) {
 	for _, part := range []string{"HEAD", "objects", "refs"} {
 		if _, err := os.Stat(filepath.Join(dir, part)); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
@@ -120,7 +124,7 @@ func readMirror(dir string) (*refTable, error) {
 			return nil, err
 		}
 	}
-	return readRefTable(dir)
+	return readRefFiles(dir)
 }
 
 // list asks Bitbucket what the mirror should hold.
@@ -178,7 +182,7 @@ func (f *fetch) damageOf() *damagedError {
 	if f.have == nil {
 		return nil
 	}
-	err := f.examine(f.started)
+	err := f.examine(f.started, f.files)
 	damage, _ := errors.AsType[*damagedError](err)
 	if err != nil && damage == nil {
 		f.log.Warn("a mirror could not be checked", "repository", f.id, "err", err)

@@ -51,14 +51,24 @@ func fingerprint(dir string) (uint64, error) {
 }
 
 // examine checks the mirror, unless its packs are those that were found in order before. A
-// *damagedError is proof of damage, and stays until healed; other errors are of the disk.
-// The caller holds the writer's lock.
-func (w *writer) examine(started time.Time) error {
+// *damagedError is proof of damage, and stays until healed; other errors are of the disk. files are those of the
+// refs, read since the writer's lock is held, or nil for them to be read. The caller holds it.
+func (w *writer) examine(started time.Time, files *refFiles) error {
 	if w.damage != nil {
 		return w.damage
 	}
 	if !w.swept {
-		if _, err := sweepMirror(w.dir, started, time.Now()); err != nil {
+		if files == nil {
+			var err error
+			if files, err = readRefFiles(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // that is damage
+				return err
+			}
+		}
+		var locks []string
+		if files != nil {
+			locks = files.locks
+		}
+		if _, err := sweepMirror(w.dir, locks, started, time.Now()); err != nil {
 			return fmt.Errorf("sweep the mirror: %w", err)
 		}
 		w.swept = true
@@ -67,7 +77,7 @@ func (w *writer) examine(started time.Time) error {
 	if err != nil || now != 0 && now == w.checked {
 		return err
 	}
-	return w.judge(now, checkMirror(w.dir))
+	return w.judge(now, checkMirror(w.dir, files))
 }
 
 // judge keeps what a check of the packs that now tells found.
@@ -128,7 +138,7 @@ func (m *Mirrors) checkIdle(ctx context.Context, id bitbucket.RepoID) bool {
 	default:
 		return false // its fetch checks it
 	}
-	err = w.examine(m.started)
+	err = w.examine(m.started, nil)
 	<-w.lock
 	return m.report(ctx, id, err)
 }
@@ -229,7 +239,7 @@ func (w *writer) prove(ctx context.Context, suspicion error) error {
 	if err != nil {
 		return err
 	}
-	if err = checkMirror(w.dir); err != nil {
+	if err = checkMirror(w.dir, nil); err != nil {
 		return w.judge(now, err)
 	}
 	if missing, ok := errors.AsType[*missingError](suspicion); ok {

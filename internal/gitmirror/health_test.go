@@ -154,7 +154,7 @@ func TestDamageIsFoundAtStartAndMendedByTheNextFetch(t *testing.T) {
 			f.fetch(t)
 			commit := f.origin.commit("refs/heads/main", map[string]string{"new": "1"})
 			digest := f.fetch(t).RefsDigest
-			if err := checkMirror(f.mirror()); err != nil {
+			if err := checkMirror(f.mirror(), nil); err != nil {
 				t.Fatalf("before the damage: %v", err)
 			}
 			c.damage(t, f.mirror())
@@ -340,7 +340,7 @@ func TestASuspicionIsNoProof(t *testing.T) {
 	if ids := told(); len(ids) != 0 {
 		t.Errorf("told of %v", ids)
 	}
-	if err := checkMirror(f.mirror()); err != nil {
+	if err := checkMirror(f.mirror(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -473,7 +473,7 @@ func BenchmarkExamine(b *testing.B) {
 	}
 	b.Run("again", func(b *testing.B) {
 		for b.Loop() {
-			if err := w.examine(f.started); err != nil {
+			if err := w.examine(f.started, nil); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -481,7 +481,7 @@ func BenchmarkExamine(b *testing.B) {
 	b.Run("the first time", func(b *testing.B) {
 		for b.Loop() {
 			w.health = health{}
-			if err := w.examine(f.started); err != nil {
+			if err := w.examine(f.started, nil); err != nil {
 				b.Fatal(err)
 			}
 		}

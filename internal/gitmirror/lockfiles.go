@@ -12,10 +12,11 @@ import (
 // sweepMirror removes from the mirror at dir what a killed process left: locks, packs that were being
 // written, marks that a pack is to be kept, and what belongs to a pack that is not there. Nobody else
 // writes the mirror, so what is older than this process has no owner any more; a file from the future is of
-// a clock that went wrong. The caller holds the writer's lock.
-func sweepMirror(dir string, started, now time.Time) (swept int, err error) {
-	remove := func(path string, d fs.DirEntry) error {
-		info, err := d.Info()
+// a clock that went wrong. locks are paths below refs that readRefFiles found. The caller holds the
+// writer's lock.
+func sweepMirror(dir string, locks []string, started, now time.Time) (swept int, err error) {
+	remove := func(path string) error {
+		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -38,7 +39,7 @@ func sweepMirror(dir string, started, now time.Time) (swept int, err error) {
 		}
 		for _, e := range entries {
 			if !e.IsDir() && stale(e.Name()) {
-				if err := remove(filepath.Join(folder, e.Name()), e); err != nil {
+				if err := remove(filepath.Join(folder, e.Name())); err != nil {
 					return err
 				}
 			}
@@ -48,17 +49,10 @@ func sweepMirror(dir string, started, now time.Time) (swept int, err error) {
 	if err := sweep(dir, isLock); err != nil {
 		return swept, err
 	}
-	err = filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err != nil || d.IsDir() || !isLock(d.Name()): // no ref may end in .lock
-			return err
+	for _, path := range locks {
+		if err := remove(path); err != nil {
+			return swept, err
 		}
-		return remove(path, d)
-	})
-	if err != nil {
-		return swept, err
 	}
 	packs := filepath.Join(dir, "objects", "pack")
 	err = sweep(packs, func(name string) bool {

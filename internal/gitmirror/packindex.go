@@ -98,16 +98,6 @@ func searchIndex(path, prefix string, found map[plumbing.Hash]bool) (err error) 
 	return readErr
 }
 
-// missingFrom returns those of hashes, which are in order, that a pack index lacks.
-func missingFrom(path string, hashes []plumbing.Hash) (missing []plumbing.Hash, err error) {
-	index, err := openPackIndex(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, index.Close()) }()
-	return index.missing(hashes)
-}
-
 // missing returns those of hashes, which are in order, that the index lacks.
 func (x *packIndex) missing(hashes []plumbing.Hash) (missing []plumbing.Hash, err error) {
 	var names []byte

@@ -52,62 +52,80 @@ const (
 	symbolic         = "ref: "
 )
 
-// readRefTable reads the refs of the mirror at dir, packed and loose. A ref that is broken is left
-// out: compared with what Bitbucket lists, it is then missing and gets written again.
+// refFiles is what the files say that hold the refs of a mirror. They are read once for everything that
+// looks at them.
+type refFiles struct {
+	head     string
+	packed   string
+	unpacked bool       // there is no packed-refs
+	loose    []looseRef // refs that are files of their own
+	locks    []string   // paths of files below refs that are no refs
+}
+
+// looseRef is the file of a ref.
+type looseRef struct{ name, content string }
+
+// readRefTable reads the refs of the mirror at dir, packed and loose.
 func readRefTable(dir string) (*refTable, error) {
+	files, err := readRefFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	return files.table(), nil
+}
+
+// readRefFiles reads the files that hold the refs of the mirror at dir.
+func readRefFiles(dir string) (*refFiles, error) {
 	head, err := os.ReadFile(filepath.Join(dir, "HEAD"))
 	if err != nil {
 		return nil, err
 	}
+	packed, err := os.ReadFile(filepath.Join(dir, packedRefsFile))
+	f := &refFiles{head: string(head), packed: string(packed), unpacked: errors.Is(err, fs.ErrNotExist)}
+	if err != nil && !f.unpacked {
+		return nil, err
+	}
+	err = walkLoose(dir, func(path, name string) error {
+		if isLock(name) { // no ref may end so
+			f.locks = append(f.locks, path)
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // packed meanwhile
+		}
+		f.loose = append(f.loose, looseRef{name, string(content)})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// table returns the refs of the files. A ref that is broken is left out: compared with what Bitbucket lists, it
+// is then missing and gets written again. Loose ones win over packed ones.
+func (f *refFiles) table() *refTable {
 	t := &refTable{refs: make(map[string]plumbing.Hash)}
-	text := strings.TrimSpace(string(head))
+	text := strings.TrimSpace(f.head)
 	if target, ok := strings.CutPrefix(text, symbolic); ok {
 		t.head = strings.TrimSpace(target)
 	} else if plumbing.IsHash(text) {
 		t.detached = plumbing.NewHash(text)
 	}
-	if err := t.readPacked(filepath.Join(dir, packedRefsFile)); err != nil {
-		return nil, err
-	}
-	if err := t.readLoose(dir); err != nil {
-		return nil, err
-	}
-	return t, nil
-}
-
-func (t *refTable) readPacked(path string) error {
-	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(content)) {
+	for line := range strings.Lines(f.packed) {
 		hash, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		if ok && mirrored(name) && plumbing.IsHash(hash) {
 			t.refs[name] = plumbing.NewHash(hash)
 		}
 	}
-	return nil
-}
-
-// readLoose reads the refs that are files of their own. They win over packed ones.
-func (t *refTable) readLoose(dir string) error {
-	return walkLoose(dir, func(path, name string) error {
-		content, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // packed meanwhile
+	for _, ref := range f.loose {
+		delete(t.refs, ref.name)
+		if text := strings.TrimSpace(ref.content); mirrored(ref.name) && plumbing.IsHash(text) {
+			t.refs[ref.name] = plumbing.NewHash(text)
 		}
-		if err != nil {
-			return err
-		}
-		delete(t.refs, name)
-		if text := strings.TrimSpace(string(content)); mirrored(name) && plumbing.IsHash(text) {
-			t.refs[name] = plumbing.NewHash(text)
-		}
-		return nil
-	})
+	}
+	return t
 }
 
 // walkLoose calls visit with every file below refs, its path and its full ref name.
