@@ -129,6 +129,30 @@ func (m *memory) SaveMirror(_ context.Context, id bitbucket.RepoID, status Mirro
 	return nil
 }
 
+func (m *memory) SaveMirrors(ctx context.Context, statuses map[bitbucket.RepoID]MirrorStatus) (gone []bitbucket.RepoID, err error) {
+	for id, status := range statuses {
+		switch err := m.SaveMirror(ctx, id, status); {
+		case errors.Is(err, ErrNoRecord):
+			gone = append(gone, id)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return gone, nil
+}
+
+func (m *memory) RecordsOf(_ context.Context, ids []bitbucket.RepoID) ([]Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []Record
+	for _, id := range ids {
+		if r, ok := m.records[id]; ok {
+			all = append(all, r)
+		}
+	}
+	return all, m.failure("Record")
+}
+
 func (m *memory) Record(_ context.Context, id bitbucket.RepoID) (Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"example.com/signpost/internal/bitbucket"
@@ -34,6 +35,10 @@ type fetchOptions struct {
 	// from any goroutine. Either may be nil.
 	started  func()
 	progress func(text string)
+	// record was read since the repository's flight is held; nil for it to be read.
+	record *Record
+	// saves stores what is in no hurry; nil to store that as everything else.
+	saves *saves
 }
 
 // fetched is what became of a fetch.
@@ -52,7 +57,7 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 	if conn == nil {
 		return fetched{}, nil
 	}
-	record, err := s.opts.Records.Record(ctx, id)
+	record, err := s.recordFor(ctx, id, o)
 	switch {
 	case errors.Is(err, ErrNoRecord):
 		return fetched{}, nil
@@ -72,14 +77,16 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 	}
 	if s.connection(id.Connection) != conn { // it may name another server now
 		leave()
+		o.record = nil
 		return s.fetch(ctx, id, o)
 	}
+	leave = sync.OnceFunc(leave)
 	defer leave()
 	if o.started != nil {
 		o.started()
 	}
 	asked := s.begun.asked(id)
-	f, err := s.fetchNow(ctx, conn, record, o)
+	f, err := s.fetchNow(ctx, conn, record, o, leave)
 	switch {
 	case err != nil:
 	case f.outcome != outcomePostponed:
@@ -88,6 +95,14 @@ func (s *Syncer) fetch(ctx context.Context, id bitbucket.RepoID, o fetchOptions)
 		err = s.makeDue(ctx, record)
 	}
 	return f, err
+}
+
+// recordFor returns the record of a repository that is to be fetched.
+func (s *Syncer) recordFor(ctx context.Context, id bitbucket.RepoID, o fetchOptions) (Record, error) {
+	if o.record != nil {
+		return *o.record, nil
+	}
+	return s.opts.Records.Record(ctx, id)
 }
 
 // makeDue lets the schedule make up for a fetch that was asked for while the credential was refused: it
@@ -103,8 +118,8 @@ func (s *Syncer) makeDue(ctx context.Context, record Record) error {
 	return nil
 }
 
-// fetchNow is fetch after the wait for a place.
-func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, o fetchOptions) (fetched, error) {
+// fetchNow is fetch after the wait for a place, which leave gives back.
+func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, o fetchOptions, leave func()) (fetched, error) {
 	id := record.ID
 	// After the wait, so that those who waited while a credential was refused do not try it.
 	if err := s.admit(conn); err != nil {
@@ -137,7 +152,12 @@ func (s *Syncer) fetchNow(ctx context.Context, conn *connection, record Record, 
 	status.NextFetch = now.Add(max(delay, retryAfter(f.err)))
 	save, cancel := saveContext(ctx)
 	defer cancel()
-	switch err := s.opts.Index.SaveMirror(save, id, status); {
+	store := s.opts.Index.SaveMirror
+	if f.outcome == outcomeUnchanged && o.saves != nil {
+		leave() // the next one need not wait for the database
+		store = o.saves.save
+	}
+	switch err := store(save, id, status); {
 	case errors.Is(err, ErrNoRecord): // left the index meanwhile
 		return fetched{}, nil
 	case err != nil:

@@ -76,6 +76,8 @@ type IndexStore interface {
 	FinishListing(ctx context.Context, connection string, listing int64, maxDeletions int, now time.Time) (Finished, error)
 	// SaveMirror stores the status of a mirror. ErrNoRecord.
 	SaveMirror(ctx context.Context, id bitbucket.RepoID, status MirrorStatus) error
+	// SaveMirrors stores the statuses of several mirrors, and returns those that have no record, in any order.
+	SaveMirrors(ctx context.Context, statuses map[bitbucket.RepoID]MirrorStatus) (gone []bitbucket.RepoID, err error)
 }
 
 // RecordReader reads the records. Safe for concurrent use; it never waits for a writer.
@@ -83,6 +85,8 @@ type RecordReader interface {
 	FiguresReader
 	// Record returns one record, or ErrNoRecord.
 	Record(ctx context.Context, id bitbucket.RepoID) (Record, error)
+	// RecordsOf returns the records of ids, each once, in any order; those that have none are left out.
+	RecordsOf(ctx context.Context, ids []bitbucket.RepoID) ([]Record, error)
 	// RecordAt returns the record with that address, compared without case: a present
 	// one before a former one. ErrNoRecord.
 	RecordAt(ctx context.Context, connection string, address bitbucket.Address) (Record, error)

@@ -130,38 +130,31 @@ func (r *run) fetch(ctx context.Context, only []string) error {
 	r.progress.Total(len(chosen))
 	postponed := make(map[string]fetched)
 	counts := make(map[string]int)
+	saves := &saves{store: r.s.opts.Index.SaveMirrors}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fetchWorkers) // the gate lets fewer in
-	for _, c := range chosen {
-		group.Go(func() error {
-			end, err := r.s.fetches.begin(ctx, c.id)
-			if err != nil {
-				return err
-			}
-			defer end()
-			name := c.id.Connection + ":" + c.address.String()
-			o := fetchOptions{
-				asked:    true,
-				started:  func() { r.progress.Started(name) },
-				progress: func(text string) { r.progress.Said(name, text) },
-			}
-			f, err := r.s.fetch(ctx, c.id, o)
-			for err == nil && r.sitOut(ctx, c.id.Connection, f) {
-				f, err = r.s.fetch(ctx, c.id, o)
-			}
-			if err != nil {
-				return err
-			}
-			r.progress.Finished(name, f.result, f.problem)
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.count(c, f)
-			if f.outcome == outcomePostponed {
-				postponed[c.id.Connection] = f
-				counts[c.id.Connection]++
-			}
-			return nil
-		})
+	for some := range slices.Chunk(chosen, fetchWorkers) {
+		ready, err := r.prepare(ctx, some)
+		if err != nil {
+			group.Go(func() error { return err })
+			break
+		}
+		for _, c := range ready {
+			group.Go(func() error {
+				f, err := r.fetchOne(ctx, c, saves)
+				if err != nil {
+					return err
+				}
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.count(c.choice, f)
+				if f.outcome == outcomePostponed {
+					postponed[c.id.Connection] = f
+					counts[c.id.Connection]++
+				}
+				return nil
+			})
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -170,6 +163,72 @@ func (r *run) fetch(ctx context.Context, only []string) error {
 		r.fail(Failure{Connection: connection, Error: fmt.Sprintf("%d repositories were not tried: %s", counts[connection], f.problem)})
 	}
 	return nil
+}
+
+// prepared is a repository that is about to be fetched.
+type prepared struct {
+	choice
+	end    func()  // ends its flight; nil while somebody else's is under way
+	record *Record // read since then, at read; nil when there is none
+	read   time.Time
+}
+
+// prepare begins the flights of what is chosen, and then reads the records, all in one go.
+func (r *run) prepare(ctx context.Context, chosen []choice) ([]prepared, error) {
+	all := make([]prepared, len(chosen))
+	at := make(map[bitbucket.RepoID]*prepared, len(chosen))
+	var ids []bitbucket.RepoID
+	for i, c := range chosen {
+		all[i] = prepared{choice: c, read: r.s.now()}
+		if end, ok := r.s.fetches.tryBegin(c.id); ok {
+			all[i].end, at[c.id] = end, &all[i]
+			ids = append(ids, c.id)
+		}
+	}
+	records, err := r.s.opts.Records.RecordsOf(ctx, ids)
+	if err != nil {
+		for _, p := range at {
+			p.end()
+		}
+		return nil, fmt.Errorf("read the records of %d repositories: %w", len(ids), err)
+	}
+	for i := range records {
+		at[records[i].ID].record = &records[i]
+	}
+	return all, nil
+}
+
+// recordAge is how old a record may be when its fetch begins to wait for its turn.
+const recordAge = time.Second
+
+// fetchOne fetches a repository, and ends its flight.
+func (r *run) fetchOne(ctx context.Context, c prepared, saves *saves) (fetched, error) {
+	if c.end == nil {
+		var err error
+		if c.end, err = r.s.fetches.begin(ctx, c.id); err != nil {
+			return fetched{}, err
+		}
+	}
+	defer c.end()
+	name := c.id.Connection + ":" + c.address.String()
+	o := fetchOptions{
+		asked:    true,
+		started:  func() { r.progress.Started(name) },
+		progress: func(text string) { r.progress.Said(name, text) },
+		saves:    saves,
+	}
+	if age := r.s.now().Sub(c.read); 0 <= age && age <= recordAge {
+		o.record = c.record
+	}
+	f, err := r.s.fetch(ctx, c.id, o)
+	for err == nil && r.sitOut(ctx, c.id.Connection, f) {
+		o.record = nil
+		f, err = r.s.fetch(ctx, c.id, o)
+	}
+	if err == nil {
+		r.progress.Finished(name, f.result, f.problem)
+	}
+	return f, err
 }
 
 // count notes how a fetch ended. The caller holds mu.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -36,19 +37,39 @@ func (s *Store) ListRecords(ctx context.Context, after bitbucket.RepoID, limit i
 		if err != nil {
 			return err
 		}
-		for len(ids) > 0 {
-			n := 1 // a statement for those of one connection
-			for n < len(ids) && ids[n].Connection == ids[0].Connection {
-				n++
-			}
-			if records, err = appendRecords(ctx, tx, records, ids[:n]); err != nil {
-				return err
-			}
-			ids = ids[n:]
-		}
-		return nil
+		records, err = recordsOf(ctx, tx, ids)
+		return err
 	})
 	return records, err
+}
+
+// RecordsOf implements syncer.RecordReader.
+func (s *Store) RecordsOf(ctx context.Context, ids []bitbucket.RepoID) (records []syncer.Record, err error) {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b bitbucket.RepoID) int {
+		return cmp.Or(cmp.Compare(a.Connection, b.Connection), cmp.Compare(a.Number, b.Number))
+	})
+	ids = slices.Compact(ids)
+	err = s.read(ctx, "read some repositories", func(ctx context.Context, tx bun.Tx) error {
+		records, err = recordsOf(ctx, tx, ids)
+		return err
+	})
+	return records, err
+}
+
+// recordsOf reads the records of ids, which are in order and each there once.
+func recordsOf(ctx context.Context, tx bun.Tx, ids []bitbucket.RepoID) (records []syncer.Record, err error) {
+	for len(ids) > 0 {
+		n := 1 // a statement for those of one connection
+		for n < len(ids) && ids[n].Connection == ids[0].Connection {
+			n++
+		}
+		if records, err = appendRecords(ctx, tx, records, ids[:n]); err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+	}
+	return records, nil
 }
 
 // matching returns the first limit ids behind after whose records match.

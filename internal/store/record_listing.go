@@ -109,3 +109,46 @@ func (s *Store) SaveMirror(ctx context.Context, id bitbucket.RepoID, status sync
 		return syncer.ErrNoRecord
 	})
 }
+
+// SaveMirrors implements syncer.IndexStore.
+func (s *Store) SaveMirrors(ctx context.Context, statuses map[bitbucket.RepoID]syncer.MirrorStatus) (gone []bitbucket.RepoID, err error) {
+	rows := make([]recordRow, 0, len(statuses))
+	for id, status := range statuses {
+		rows = append(rows, recordRow{Connection: id.Connection, Number: id.Number, mirrorColumns: newMirrorColumns(&status)})
+	}
+	err = s.write(ctx, "save the state of mirrors", func(ctx context.Context, tx bun.Tx) error {
+		gone = nil
+		for chunk := range slices.Chunk(rows, statementRows) {
+			result, err := tx.NewUpdate().Model(&chunk).Column(mirrorColumnNames...).Bulk().Exec(ctx)
+			if err != nil {
+				return err
+			}
+			updated, err := result.RowsAffected()
+			if err == nil && updated < int64(len(chunk)) {
+				gone, err = appendGone(ctx, tx, gone, chunk)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gone, nil
+}
+
+// appendGone appends the ids of those rows that the database does not have.
+func appendGone(ctx context.Context, tx bun.Tx, gone []bitbucket.RepoID, rows []recordRow) ([]bitbucket.RepoID, error) {
+	for i := range rows {
+		exists, err := tx.NewSelect().Model(&rows[i]).WherePK().Exists(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !exists {
+			gone = append(gone, bitbucket.RepoID{Connection: rows[i].Connection, Number: rows[i].Number})
+		}
+	}
+	return gone, nil
+}

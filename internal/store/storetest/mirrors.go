@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -44,6 +45,44 @@ var mirrorTests = []test{
 	{"a mirror without a record is an error", func(t *testing.T, s Store) {
 		if err := s.SaveMirror(t.Context(), id(1), syncer.MirrorStatus{}); !isNoRecord(err) {
 			t.Errorf("SaveMirror: error %v, want ErrNoRecord", err)
+		}
+	}},
+
+	{"the statuses of several mirrors are stored at once, but for those without a record", func(t *testing.T, s Store) {
+		other := repository(1, "PRJ", "a")
+		other.ID.Connection = "a-connection"
+		if _, err := s.SaveFound(t.Context(), other.ID.Connection, 0, []syncer.Found{other}); err != nil {
+			t.Fatalf("SaveFound: %v", err)
+		}
+		statuses := make(map[bitbucket.RepoID]syncer.MirrorStatus)
+		for number := range int64(300) {
+			save(t, s, 0, repository(number+1, "PRJ", fmt.Sprintf("slug-%d", number)))
+			statuses[id(number+1)] = syncer.MirrorStatus{
+				LastFetch: at.Add(time.Duration(number)), LastChange: at, NextFetch: at.Add(time.Hour), Failures: int(number % 3),
+				Error: "it's \"broken\"", RefsDigest: fmt.Sprint("d", number), DefaultBranch: "main", SizeBytes: 1 << 40, Empty: number%2 == 0,
+			}
+		}
+		left := statuses[id(300)]
+		delete(statuses, id(300))
+		statuses[other.ID], statuses[id(1000)] = syncer.MirrorStatus{LastFetch: at}, left
+		gone, err := s.SaveMirrors(t.Context(), statuses)
+		if err != nil {
+			t.Fatalf("SaveMirrors: %v", err)
+		}
+		equal(t, "without a record", gone, []bitbucket.RepoID{id(1000)})
+		delete(statuses, id(1000))
+		statuses[id(300)] = syncer.MirrorStatus{}
+		all, err := each(t.Context(), s, "")
+		if err != nil {
+			t.Fatalf("EachRecord: %v", err)
+		}
+		stored := make(map[bitbucket.RepoID]syncer.MirrorStatus)
+		for _, r := range all {
+			stored[r.ID] = r.Mirror
+		}
+		equal(t, "stored", stored, statuses)
+		if gone, err := s.SaveMirrors(t.Context(), nil); err != nil || len(gone) > 0 {
+			t.Errorf("none: %v, %v", gone, err)
 		}
 	}},
 

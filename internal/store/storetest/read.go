@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"example.com/signpost/internal/bitbucket"
 	"example.com/signpost/syncer"
 )
 
@@ -17,6 +20,27 @@ var readTests = []test{
 		}
 		if _, err := s.RecordAt(t.Context(), connection, address("PRJ", "a")); !isNoRecord(err) {
 			t.Errorf("RecordAt: error %v, want ErrNoRecord", err)
+		}
+	}},
+
+	{"several records are read at once, each once, but for those that are not there", func(t *testing.T, s Store) {
+		other := repository(2, "PRJ", "b")
+		other.ID.Connection = "a-connection"
+		if _, err := s.SaveFound(t.Context(), other.ID.Connection, 0, []syncer.Found{other}); err != nil {
+			t.Fatalf("SaveFound: %v", err)
+		}
+		save(t, s, 0, repository(1, "PRJ", "old"), repository(2, "PRJ", "b"), repository(3, "PRJ", "c"))
+		save(t, s, 0, repository(1, "PRJ", "a"))
+		got, err := s.RecordsOf(t.Context(), []bitbucket.RepoID{id(3), other.ID, id(1), id(7), id(3)})
+		if err != nil {
+			t.Fatalf("RecordsOf: %v", err)
+		}
+		slices.SortFunc(got, func(a, b syncer.Record) int { return strings.Compare(a.Slug, b.Slug) })
+		equal(t, "records", got, []syncer.Record{
+			record(repository(1, "PRJ", "a"), address("PRJ", "old")), record(other), record(repository(3, "PRJ", "c")),
+		})
+		if got, err := s.RecordsOf(t.Context(), nil); err != nil || len(got) > 0 {
+			t.Errorf("none: %v, %v", got, err)
 		}
 	}},
 

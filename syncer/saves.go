@@ -1,0 +1,65 @@
+package syncer
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/signpost/internal/bitbucket"
+)
+
+// gatherTime is how long the status of a mirror without news waits for others. A transaction costs as much
+// as the rest of such a fetch.
+const gatherTime = 20 * time.Millisecond
+
+// saves stores statuses that are in no hurry, those of some milliseconds in one transaction. What a killed
+// process did not store is found out again by the next fetch. Safe for concurrent use.
+type saves struct {
+	store func(ctx context.Context, statuses map[bitbucket.RepoID]MirrorStatus) (gone []bitbucket.RepoID, err error)
+
+	mu        sync.Mutex
+	gathering *gathered // nil while nobody waits
+}
+
+// gathered are statuses that are stored together.
+type gathered struct {
+	statuses map[bitbucket.RepoID]MirrorStatus // guarded by mu while it is gathering
+	stored   chan struct{}                     // closed once gone and err are set
+	gone     []bitbucket.RepoID
+	err      error
+}
+
+// save stores a status and returns when it is stored, or ctx ends; ErrNoRecord. The caller holds the
+// repository's flight, so that no newer status is written over.
+func (s *saves) save(ctx context.Context, id bitbucket.RepoID, status MirrorStatus) error {
+	s.mu.Lock()
+	g := s.gathering
+	if g == nil {
+		g = &gathered{statuses: make(map[bitbucket.RepoID]MirrorStatus), stored: make(chan struct{})}
+		s.gathering = g
+		time.AfterFunc(gatherTime, func() { s.flush(g) })
+	}
+	g.statuses[id] = status
+	s.mu.Unlock()
+	select {
+	case <-g.stored:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if g.err == nil && slices.Contains(g.gone, id) {
+		return ErrNoRecord
+	}
+	return g.err
+}
+
+// flush stores what was gathered.
+func (s *saves) flush(g *gathered) {
+	s.mu.Lock()
+	s.gathering = nil
+	s.mu.Unlock()
+	ctx, cancel := saveContext(context.Background())
+	defer cancel()
+	g.gone, g.err = s.store(ctx, g.statuses)
+	close(g.stored)
+}
