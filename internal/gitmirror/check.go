@@ -44,29 +44,29 @@ func damagedRefs(format string, args ...any) error {
 // checkMirror looks for what power cuts, full disks and people do to a mirror: files that are missing, cut
 // off, empty or full of zeros, and refs whose object is in no pack. It reads the refs, and of
 // each pack the beginning, the end and a part of the index: some tenths of a millisecond. A *damagedError
-// is proof; any other error says that the disk could not be read, which is none. files are those of the refs;
-// nil for them to be read.
+// is proof; any other error says that the disk could not be read, which is none. files are those that
+// readMirror gave; nil for them to be read.
 func checkMirror(dir string, files *refFiles) error {
-	for _, part := range []string{"HEAD", "objects", "refs"} {
-		if _, err := os.Stat(filepath.Join(dir, part)); errors.Is(err, fs.ErrNotExist) {
-			return damaged("it has no %s", part)
-		} else if err != nil {
+	if files == nil {
+		for _, part := range []string{"HEAD", "objects", "refs"} {
+			if _, err := os.Stat(filepath.Join(dir, part)); errors.Is(err, fs.ErrNotExist) {
+				return damaged("it has no %s", part)
+			} else if err != nil {
+				return err
+			}
+		}
+		var err error
+		if files, err = readRefFiles(dir); err != nil {
 			return err
 		}
 	}
-	if reason, err := os.ReadFile(filepath.Join(dir, damagedMark)); err == nil {
+	if reason, err := readFile(filepath.Join(dir, damagedMark)); err == nil {
 		return damaged("%s", printable(string(reason), 300))
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := checkConfig(dir); err != nil {
 		return err
-	}
-	if files == nil {
-		var err error
-		if files, err = readRefFiles(dir); err != nil {
-			return err
-		}
 	}
 	tips := distinct(files.table().refs)
 	err := checkPacks(dir, func(pack string) (err error) {
@@ -99,7 +99,7 @@ func checkMirrorWhole(ctx context.Context, dir string) error {
 
 // checkConfig finds a configuration that the git program would refuse. A missing one means the defaults.
 func checkConfig(dir string) error {
-	config, err := os.ReadFile(filepath.Join(dir, "config"))
+	config, err := readFile(filepath.Join(dir, "config"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -197,7 +197,7 @@ func checkPackFor(pack string, tips []plumbing.Hash) (missing []plumbing.Hash, e
 
 // checkEnds compares the beginning and the end of a pack with what its index says.
 func checkEnds(pack string, count int, promised plumbing.Hash) (err error) {
-	f, err := os.Open(pack)
+	f, err := openFile(pack)
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func checkLoose(dir string, tips []plumbing.Hash) error {
 
 // checkSum compares a pack or an index with the checksum at its own end.
 func checkSum(ctx context.Context, path string) (err error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}

@@ -117,14 +117,18 @@ func (f *fetch) same() bool {
 // readMirror returns the files of the refs of the mirror at dir, nil when there is no mirror or none that git
 // would accept as a repository.
 func readMirror(dir string) (*refFiles, error) {
-	for _, part := range []string{"HEAD", "objects", "refs"} {
+	for _, part := range []string{"objects", "refs"} {
 		if _, err := os.Stat(filepath.Join(dir, part)); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	return readRefFiles(dir)
+	files, err := readRefFiles(dir)
+	if errors.Is(err, fs.ErrNotExist) { // HEAD
+		return nil, nil
+	}
+	return files, err
 }
 
 // list asks Bitbucket what the mirror should hold.

@@ -51,8 +51,8 @@ func fingerprint(dir string) (uint64, error) {
 }
 
 // examine checks the mirror, unless its packs are those that were found in order before. A
-// *damagedError is proof of damage, and stays until healed; other errors are of the disk. files are those of the
-// refs, read since the writer's lock is held, or nil for them to be read. The caller holds it.
+// *damagedError is proof of damage, and stays until healed; other errors are of the disk. files are those that
+// readMirror gave since the writer's lock is held, or nil for them to be read. The caller holds it.
 func (w *writer) examine(started time.Time, files *refFiles) error {
 	if w.damage != nil {
 		return w.damage
@@ -60,12 +60,12 @@ func (w *writer) examine(started time.Time, files *refFiles) error {
 	if !w.swept {
 		if files == nil {
 			var err error
-			if files, err = readRefFiles(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // that is damage
+			if files, err = readMirror(w.dir); err != nil {
 				return err
 			}
 		}
 		var locks []string
-		if files != nil {
+		if files != nil { // otherwise checkMirror says what is missing
 			locks = files.locks
 		}
 		if _, err := sweepMirror(w.dir, locks, started, time.Now()); err != nil {

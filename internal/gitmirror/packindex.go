@@ -152,7 +152,7 @@ type packIndex struct {
 
 // openPackIndex opens an index. A *damagedError when it is none, or not a whole one.
 func openPackIndex(path string) (*packIndex, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -76,11 +76,11 @@ func readRefTable(dir string) (*refTable, error) {
 
 // readRefFiles reads the files that hold the refs of the mirror at dir.
 func readRefFiles(dir string) (*refFiles, error) {
-	head, err := os.ReadFile(filepath.Join(dir, "HEAD"))
+	head, err := readFile(filepath.Join(dir, "HEAD"))
 	if err != nil {
 		return nil, err
 	}
-	packed, err := os.ReadFile(filepath.Join(dir, packedRefsFile))
+	packed, err := readFile(filepath.Join(dir, packedRefsFile))
 	f := &refFiles{head: string(head), packed: string(packed), unpacked: errors.Is(err, fs.ErrNotExist)}
 	if err != nil && !f.unpacked {
 		return nil, err
@@ -90,7 +90,7 @@ func readRefFiles(dir string) (*refFiles, error) {
 			f.locks = append(f.locks, path)
 			return nil
 		}
-		content, err := os.ReadFile(path)
+		content, err := readFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // packed meanwhile
 		}
