@@ -9,9 +9,13 @@ import (
 	"example.com/signpost/internal/bitbucket"
 )
 
-// gatherTime is how long the status of a mirror without news waits for others. A transaction costs as much
-// as the rest of such a fetch.
-const gatherTime = 20 * time.Millisecond
+const (
+	// gatherTime is how long the status of a mirror without news waits for others: a transaction costs as
+	// much as the rest of such a fetch.
+	gatherTime = 50 * time.Millisecond
+	// gatherMost is how many wait at most. The other workers have fetches to do meanwhile.
+	gatherMost = fetchWorkers / 2
+)
 
 // saves stores statuses that are in no hurry, those of some milliseconds in one transaction. What a killed
 // process did not store is found out again by the next fetch. Safe for concurrent use.
@@ -41,7 +45,11 @@ func (s *saves) save(ctx context.Context, id bitbucket.RepoID, status MirrorStat
 		time.AfterFunc(gatherTime, func() { s.flush(g) })
 	}
 	g.statuses[id] = status
+	full := len(g.statuses) == gatherMost
 	s.mu.Unlock()
+	if full {
+		s.flush(g)
+	}
 	select {
 	case <-g.stored:
 	case <-ctx.Done():
@@ -53,11 +61,17 @@ func (s *saves) save(ctx context.Context, id bitbucket.RepoID, status MirrorStat
 	return g.err
 }
 
-// flush stores what was gathered.
+// flush stores what was gathered, unless that is done or under way.
 func (s *saves) flush(g *gathered) {
 	s.mu.Lock()
-	s.gathering = nil
+	gathering := s.gathering == g
+	if gathering {
+		s.gathering = nil
+	}
 	s.mu.Unlock()
+	if !gathering {
+		return
+	}
 	ctx, cancel := saveContext(context.Background())
 	defer cancel()
 	g.gone, g.err = s.store(ctx, g.statuses)
