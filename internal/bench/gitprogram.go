@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 )
 
@@ -34,30 +36,47 @@ func (g gitProgram) run(ctx context.Context, dir, input string, args ...string) 
 // twenty files each, and a few hundred commits. It is packed as one that was cloned. It
 // returns the paths.
 func (g gitProgram) makeRepository(ctx context.Context, dir string, files int) (paths []string, err error) {
-	return g.makeHistory(ctx, dir, files, func(number int, path string) string {
+	return g.makeHistory(ctx, dir, files, 300, func(number int, path string) string {
 		return fmt.Sprintf("package module\n\n// change %d of %s\n", number, path)
 	})
 }
 
-// makeSources is makeRepository with files that have the size and, packed, the weight of source code.
+// makeSources is makeRepository with files that have the size and, packed, the weight of source code: some 5 KB of
+// text each, of which a commit changes a few lines of two, and a commit for every fourth file. A pack has about
+// 2.4 KB for each file.
 func (g gitProgram) makeSources(ctx context.Context, dir string, files int) error {
-	words := strings.Fields("func return if err nil range string context request response handler server client config value index for switch case map struct")
-	_, err := g.makeHistory(ctx, dir, files, func(number int, path string) string {
-		random := rand.New(rand.NewPCG(uint64(number), uint64(len(path))+uint64(path[len(path)-4])))
-		var text strings.Builder
-		_, _ = fmt.Fprintf(&text, "// change %d of %s\n", number, path)
-		for range 60 + random.IntN(200) {
-			for range 1 + random.IntN(6) {
-				_, _ = fmt.Fprintf(&text, "%s%x ", words[random.IntN(len(words))], random.Uint32()&0xfff)
-			}
-			text.WriteByte('\n')
-		}
-		return text.String()
-	})
+	_, err := g.makeHistory(ctx, dir, files, 300+files/4, source)
 	return err
 }
 
-func (g gitProgram) makeHistory(ctx context.Context, dir string, files int, content func(number int, path string) string) (paths []string, err error) {
+var sourceWords = strings.Fields("func return if err nil range string context request response handler server client config value index for switch case map struct")
+
+// source is what a change makes of a file. What no change touches is the same in all of its versions.
+func source(number int, path string) string {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(path)) // a hash takes everything
+	first := hash.Sum64()
+	lines := int(60 + first%200)
+	changed := int((first + uint64(number)*31) % uint64(lines))
+	text := make([]byte, 0, 64*lines)
+	for line := range lines {
+		version := 0
+		if changed <= line && line < changed+4 {
+			version = number
+		}
+		random := rand.NewPCG(first, uint64(version)<<8|uint64(line))
+		for range 1 + random.Uint64()%6 {
+			word := random.Uint64()
+			text = append(text, sourceWords[(word>>16)%uint64(len(sourceWords))]...)
+			text = strconv.AppendUint(text, word&0xfff, 16)
+			text = append(text, ' ')
+		}
+		text = append(text, '\n')
+	}
+	return string(text)
+}
+
+func (g gitProgram) makeHistory(ctx context.Context, dir string, files, commits int, content func(number int, path string) string) (paths []string, err error) {
 	for i := range files {
 		paths = append(paths, fmt.Sprintf("services/area%02d/module%02d/source_file_%04d.go", i/400, i/20%20, i))
 	}
@@ -70,7 +89,7 @@ func (g gitProgram) makeHistory(ctx context.Context, dir string, files int, cont
 		}
 	}
 	commit(0, paths)
-	for number := 1; number <= 300; number++ {
+	for number := 1; number <= commits; number++ {
 		commit(number, []string{paths[number*7%files], paths[number*191%files]})
 	}
 	for _, step := range []struct {
@@ -79,7 +98,7 @@ func (g gitProgram) makeHistory(ctx context.Context, dir string, files int, cont
 	}{
 		{"", []string{"init", "--quiet", "--bare", "--initial-branch=main", dir}},
 		{stream.String(), []string{"fast-import", "--quiet"}},
-		{"", []string{"repack", "-a", "-d", "-f", "-q"}},
+		{"", []string{"repack", "-a", "-d", "-f", "-q", "--window=5"}},
 		{"", []string{"pack-refs", "--all"}},
 	} {
 		if err := g.run(ctx, dir, step.input, step.args...); err != nil {

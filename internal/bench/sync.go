@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +17,6 @@ import (
 )
 
 const (
-	clonedRepositories = 50
 	passRepositories   = 1_000
 	pushedRepositories = 10
 	// atOnce is how many repositories each side works on at the same time: the default of
@@ -81,21 +82,26 @@ func (s *syncBench) each(ctx context.Context, h *codeHost, command string) (cost
 	return watched(ctx, run)
 }
 
+// cloneSizes are the numbers of files of the repositories that are cloned, and how many of these there are: many
+// small ones and a few large ones, as companies have them. Their packs have from some 100 KiB to some 30 MiB.
+var cloneSizes = []struct{ files, repositories int }{{100, 20}, {600, 15}, {2_000, 8}, {5_000, 5}, {16_000, 2}}
+
 // compareClones compares the first mirrors of repositories of usual sizes.
 func compareClones(ctx context.Context, b *bench) ([]row, error) {
 	s, err := b.newSyncBench(ctx)
 	if err != nil {
 		return nil, err
 	}
-	templates := make([]string, 0, 5)
-	for i, files := range []int{200, 800, 2_500, 6_000, 12_000} {
+	var templates []string // of each repository
+	for i, size := range cloneSizes {
 		dir := filepath.Join(s.tmp, fmt.Sprintf("template-%d.git", i))
-		if err := s.git.makeSources(ctx, dir, files); err != nil {
+		if err := s.git.makeSources(ctx, dir, size.files); err != nil {
 			return nil, err
 		}
-		templates = append(templates, dir)
+		templates = append(templates, slices.Repeat([]string{dir}, size.repositories)...)
 	}
-	h, err := s.newCodeHost(ctx, "clones", clonedRepositories, func(i int) string { return templates[i%len(templates)] })
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(templates), func(i, j int) { templates[i], templates[j] = templates[j], templates[i] })
+	h, err := s.newCodeHost(ctx, "clones", len(templates), func(i int) string { return templates[i] })
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +133,7 @@ func compareClones(ctx context.Context, b *bench) ([]row, error) {
 		if engine == "git" {
 			timeAim, memoryAim = atMost(1.1), atMost(1.3)
 		}
-		what := fmt.Sprintf("first mirror of %d repositories, gitEngine %s", clonedRepositories, engine)
+		what := fmt.Sprintf("first mirror of %d repositories, gitEngine %s", len(templates), engine)
 		rows = append(rows, costRow(what, against, t, timeAim), peakRow("… peak memory", t, memoryAim))
 	}
 	return rows, nil
