@@ -42,10 +42,17 @@ func (s *saves) save(ctx context.Context, id bitbucket.RepoID, status MirrorStat
 	if g == nil {
 		g = &gathered{statuses: make(map[bitbucket.RepoID]MirrorStatus), stored: make(chan struct{})}
 		s.gathering = g
-		time.AfterFunc(gatherTime, func() { s.flush(g) })
+		time.AfterFunc(gatherTime, func() {
+			if s.take(g) {
+				s.flush(g)
+			}
+		})
 	}
 	g.statuses[id] = status
 	full := len(g.statuses) == gatherMost
+	if full {
+		s.gathering = nil
+	}
 	s.mu.Unlock()
 	if full {
 		s.flush(g)
@@ -61,17 +68,19 @@ func (s *saves) save(ctx context.Context, id bitbucket.RepoID, status MirrorStat
 	return g.err
 }
 
-// flush stores what was gathered, unless that is done or under way.
-func (s *saves) flush(g *gathered) {
+// take ends the gathering of g, unless it has ended.
+func (s *saves) take(g *gathered) bool {
 	s.mu.Lock()
-	gathering := s.gathering == g
-	if gathering {
-		s.gathering = nil
+	defer s.mu.Unlock()
+	if s.gathering != g {
+		return false
 	}
-	s.mu.Unlock()
-	if !gathering {
-		return
-	}
+	s.gathering = nil
+	return true
+}
+
+// flush stores what was gathered. Nobody adds to it any more.
+func (s *saves) flush(g *gathered) {
 	ctx, cancel := saveContext(context.Background())
 	defer cancel()
 	g.gone, g.err = s.store(ctx, g.statuses)
