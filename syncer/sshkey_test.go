@@ -133,3 +133,16 @@ func TestCloneURLOverSSH(t *testing.T) {
 		t.Errorf("in words: %s", got)
 	}
 }
+
+// TestTheLineForKnownHostsIsWhole, also that of the longest key that there usually is.
+func TestTheLineForKnownHostsIsWhole(t *testing.T) {
+	t.Parallel()
+	line := "[bitbucket.example.com]:7999 ssh-rsa " + strings.Repeat("A", 716)
+	err := fmt.Errorf("fetch PRJ/repo: list refs: %w: %s; add this line: %s", bitbucket.ErrUntrustedHost, strings.Repeat("why, ", 60), line)
+	if got := inWords(err, &siteconfig.Connection{}); !strings.HasSuffix(got, line+")") {
+		t.Errorf("the line is cut: %s", got)
+	}
+	if got := inWords(errors.New(strings.Repeat("x", 5000)), &siteconfig.Connection{}); len(got) > 500 {
+		t.Errorf("another error has %d bytes", len(got))
+	}
+}

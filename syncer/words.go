@@ -11,8 +11,12 @@ import (
 	"example.com/signpost/internal/siteconfig"
 )
 
-// maxDetail bounds what an error adds to a sentence, in bytes.
-const maxDetail = 400
+const (
+	// maxDetail bounds what an error adds to a sentence, in bytes.
+	maxDetail = 400
+	// maxHostDetail is maxDetail where a line for known_hosts is to be copied: an RSA key of 4096 bits has 716 characters.
+	maxHostDetail = 1200
+)
 
 // advice holds the sentence for each error that administrators meet, and its label in
 // metrics. The first that fits counts, so the particular ones come first.
@@ -50,7 +54,11 @@ func inWords(err error, c *siteconfig.Connection) string {
 	if err == nil {
 		return ""
 	}
-	detail := tidy(err.Error(), c)
+	limit := maxDetail
+	if errors.Is(err, bitbucket.ErrUntrustedHost) {
+		limit = maxHostDetail
+	}
+	detail := tidyUpTo(limit, err.Error(), c)
 	for _, a := range advice {
 		if errors.Is(err, a.err) {
 			return a.sentence + " (" + detail + ")"
@@ -70,7 +78,10 @@ func errorKind(err error) string {
 }
 
 // tidy makes foreign text fit for a status: one line, bounded, without the secrets of c.
-func tidy(text string, c *siteconfig.Connection) string {
+func tidy(text string, c *siteconfig.Connection) string { return tidyUpTo(maxDetail, text, c) }
+
+// tidyUpTo is tidy with another bound.
+func tidyUpTo(limit int, text string, c *siteconfig.Connection) string {
 	if c != nil {
 		for _, secret := range []siteconfig.Secret{c.Token, c.Password, c.GitSSH.PrivateKey, c.GitSSH.Passphrase} {
 			// A short one would blank out ordinary words, and is no secret worth the name.
@@ -86,8 +97,8 @@ func tidy(text string, c *siteconfig.Connection) string {
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
 	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > maxDetail {
-		text = strings.ToValidUTF8(text[:maxDetail], "") + "…"
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}
 	return text
 }

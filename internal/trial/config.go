@@ -27,6 +27,8 @@ type Connection struct {
 	Username        string              `json:"username,omitempty"`
 	Password        string              `json:"password,omitempty"`
 	Certificate     string              `json:"certificate,omitempty"`
+	GitURLType      string              `json:"gitURLType,omitempty"`
+	GitSSH          *SSHCredential      `json:"gitSSHCredential,omitempty"`
 	Pattern         string              `json:"repositoryPathPattern,omitempty"`
 	Exclude         []map[string]string `json:"exclude,omitempty"`
 	ExcludePersonal bool                `json:"excludePersonalRepositories,omitempty"`
@@ -43,6 +45,13 @@ func (c Connection) As(account bitbuckettest.Credentials) Connection {
 		c.Password = account.Password
 	}
 	return c
+}
+
+// SSHCredential is the entry gitSSHCredential.
+type SSHCredential struct {
+	PrivateKey string `json:"privateKey"`
+	Passphrase string `json:"passphrase,omitempty"`
+	KnownHosts string `json:"knownHosts"`
 }
 
 // RateLimit is the entry of that name.

@@ -92,6 +92,12 @@ func (d *Double) Answering() (paths []string, err error) {
 	return paths, err
 }
 
+// Requests returns the last requests that were answered, the oldest first.
+func (d *Double) Requests() (requests []bitbuckettest.Request, err error) {
+	err = d.Control(http.MethodGet, "requests", nil, &requests)
+	return requests, err
+}
+
 // Control asks something of the double's control endpoints, with in as the body, and reads the
 // answer into out. Either may be nil.
 func (d *Double) Control(method, endpoint string, in, out any) error {

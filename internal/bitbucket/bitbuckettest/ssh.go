@@ -17,6 +17,7 @@ import (
 )
 
 // KindSSH is git over SSH: the Method of such a request is "SSH" and its Path that of the repository.
+// A client that gave up, or whose key no account has, is one without a Path that is not Authenticated.
 // Of the effects of a Fault there are EffectSlow, EffectHang, EffectReset, EffectCut and EffectStall.
 const KindSSH Kind = "ssh"
 
@@ -131,6 +132,7 @@ func (t *sshServer) serve(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	login, channels, requests, err := ssh.NewServerConn(conn, t.config)
 	if err != nil {
+		t.server.requests.add(Request{Time: t.server.now(), Kind: KindSSH, Method: "SSH"})
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
