@@ -240,7 +240,7 @@ func (c *Client) askWhetherBack(ctx context.Context) error {
 		return c.describe(ctx, what, err)
 	}
 	_ = resp.Body.Close() // its status says it
-	c.pacer.heed(resp, began)
+	c.heed(resp, began)
 	if isDown(resp.StatusCode) {
 		return &answerError{text: fmt.Sprintf("%s: the status was %d", what, resp.StatusCode), is: []error{bitbucket.ErrUnavailable}}
 	}

@@ -21,7 +21,7 @@ type credential struct {
 	mu      sync.Mutex
 	refusal error     // not nil: do not send it
 	since   time.Time // of refusal
-	suspect bool      // not proven yet, or refused for git: ask whether it holds before the next use
+	suspect bool      // not proven yet, or not since a pause, or refused for git: ask whether it holds before the next use
 
 	proving chan struct{} // holds one: several proofs at once could be several wrong logins
 	git     gitLogin

@@ -93,8 +93,9 @@ func (p *pacer) count() {
 // heed holds back what follows an answer that asks for it: for as long as Retry-After says,
 // or after a 429 without one, for a pause that doubles from one 429 to the next and shrinks
 // with the answers that are none. began is when its request went out: those that were under
-// way together are one 429, and one success does not undo the pause that it was sent before.
-func (p *pacer) heed(resp *http.Response, began time.Time) {
+// way together are one 429, and one success does not undo the pause that it was sent before. It
+// tells whether there is a longer pause now than before.
+func (p *pacer) heed(resp *http.Response, began time.Time) (longer bool) {
 	now := time.Now()
 	wait, told := retryAfter(resp, now)
 	p.mu.Lock()
@@ -103,7 +104,7 @@ func (p *pacer) heed(resp *http.Response, began time.Time) {
 	case told:
 		wait = min(wait, maxPause)
 	case began.Before(p.until):
-		return
+		return false
 	case resp.StatusCode == http.StatusTooManyRequests:
 		p.slow = max(p.first, min(2*p.slow, maxWait))
 		wait = p.slow
@@ -111,11 +112,13 @@ func (p *pacer) heed(resp *http.Response, began time.Time) {
 		if p.slow /= 2; p.slow < p.first {
 			p.slow = 0
 		}
-		return
+		return false
 	}
-	if until := now.Add(wait); until.After(p.until) {
+	until := now.Add(wait)
+	if longer = until.After(p.until); longer {
 		p.until = until
 	}
+	return longer
 }
 
 // tooLong tells whether a wait is not worth beginning.

@@ -90,7 +90,16 @@ func (c *Client) admit(ctx context.Context) error {
 	if err := c.admitProbe(ctx); err != nil {
 		return err
 	}
-	if !c.credential.isSuspect() {
+	return c.stillHolds(ctx, false)
+}
+
+// stillHolds is admit for a credential that was admitted before a wait; probe tells that the question is the one that
+// proves it.
+func (c *Client) stillHolds(ctx context.Context, probe bool) error {
+	if err := c.credential.refused(); err != nil {
+		return err
+	}
+	if probe || !c.credential.isSuspect() {
 		return nil
 	}
 	if _, err := c.prove(ctx, true); err != nil {
@@ -149,7 +158,7 @@ func (t *try) run(ctx context.Context, target string) error {
 	r.SetResponseHandler(t.read)
 	sender := retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport: attempt{client: c, op: t.question.op, path: t.question.path},
+			Transport: attempt{client: c, op: t.question.op, path: t.question.path, probe: t.question.probe},
 			// The redirects are followed here, by stricter rules than those of net/http.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

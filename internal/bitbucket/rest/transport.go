@@ -79,6 +79,7 @@ type attempt struct {
 	client *Client
 	op     string
 	path   string // of the question
+	probe  bool   // it asks whether the credential holds
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -88,8 +89,9 @@ func (a attempt) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if r.Header.Get("Authorization") != "" {
-		// Once more after the wait: what was refused meanwhile is not sent by all who waited.
-		if err := c.credential.refused(); err != nil {
+		// Once more after the wait: what was refused meanwhile is not sent by all who waited, and what may have become
+		// wrong during a pause is sent by one of them first.
+		if err := c.stillHolds(r.Context(), a.probe); err != nil {
 			return nil, err
 		}
 	}
@@ -105,7 +107,7 @@ func (a attempt) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
-	c.pacer.heed(resp, began)
+	c.heed(resp, began)
 	resp.Body = &timedBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel}
 	return resp, nil
 }
@@ -202,8 +204,16 @@ func (c *Client) sendPaced(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, c.describe(r.Context(), "git", err)
 	}
-	c.pacer.heed(resp, began)
+	c.heed(resp, began)
 	return resp, nil
+}
+
+// heed lets what follows wait if an answer asks for it. All that waits goes out at the same moment, so the credential is
+// proven first: it may have become wrong, and a few wrong logins lock the account.
+func (c *Client) heed(resp *http.Response, began time.Time) {
+	if c.pacer.heed(resp, began) {
+		c.credential.setSuspect(true)
+	}
 }
 
 // closeBody does what a RoundTripper owes to a request that it does not send.
