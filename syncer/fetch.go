@@ -248,7 +248,7 @@ func (s *Syncer) judgeFetch(ctx context.Context, conn *connection, result FetchR
 	}
 	f := fetched{result: result, err: err, problem: inWords(err, conn.Connection)}
 	switch {
-	case errors.Is(err, errRefused), s.isSuspension(conn, err):
+	case errors.Is(err, errRefused), s.isSuspension(ctx, conn, err):
 		f.outcome = outcomePostponed
 	case err != nil:
 		f.outcome = outcomeFailed

@@ -39,16 +39,22 @@ func (s *Syncer) suspension(conn *connection) error {
 	return fmt.Errorf("%w: %w, until %s", errSuspended, bitbucket.ErrUnavailable, until.UTC().Format("15:04:05 UTC"))
 }
 
-// isSuspension tells that a fetch failed for an outage, which says nothing about its repository.
-func (s *Syncer) isSuspension(conn *connection, err error) bool {
+// isSuspension tells that a fetch failed for an outage, which says nothing about its repository. Bitbucket is asked
+// where nobody knows yet.
+func (s *Syncer) isSuspension(ctx context.Context, conn *connection, err error) bool {
 	if errors.Is(err, bitbucket.ErrCircuitOpen) {
 		return true
 	}
 	if !errors.Is(err, bitbucket.ErrUnavailable) && !errors.Is(err, bitbucket.ErrRateLimited) {
 		return false
 	}
-	_, yes := s.suspended(conn)
-	return yes
+	if _, yes := s.suspended(conn); yes {
+		return true
+	}
+	if s.opts.Answers == nil || !errors.Is(err, bitbucket.ErrUnavailable) {
+		return false
+	}
+	return !s.opts.Answers(ctx, conn.Name) && ctx.Err() == nil
 }
 
 // postponement is when to look again at a fetch of a connection that was asked for and

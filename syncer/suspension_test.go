@@ -14,6 +14,46 @@ import (
 	"example.com/signpost/internal/bitbucket"
 )
 
+// TestTheFirstFailuresOfAnOutageAreNoFailuresOfRepositories: before a connection is left alone, Bitbucket is asked whether
+// it answers at all.
+func TestTheFirstFailuresOfAnOutageAreNoFailuresOfRepositories(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		err     error
+		answers bool
+		want    outcome
+		asked   int
+	}{
+		{"Bitbucket answers nothing", fmt.Errorf("%w: 503", bitbucket.ErrUnavailable), false, outcomePostponed, 1},
+		{"Bitbucket answers others", fmt.Errorf("%w: 503", bitbucket.ErrUnavailable), true, outcomeFailed, 1},
+		{"an answer that says no", fmt.Errorf("%w: gone", bitbucket.ErrNotFound), false, outcomeFailed, 0},
+		{"fewer requests are asked for", fmt.Errorf("%w: 429", bitbucket.ErrRateLimited), false, outcomeFailed, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.host.serve(repo(1, "PRJ/a"))
+			b.listNow(t, "bitbucket")
+			b.mirrors.fetch = func(context.Context, FetchRequest) (FetchResult, error) { return FetchResult{}, c.err }
+			asked := 0
+			b.opts.Answers = func(_ context.Context, connection string) bool {
+				if asked++; connection != "bitbucket" {
+					t.Errorf("connection %q", connection)
+				}
+				return c.answers
+			}
+			f, err := b.fetch(t.Context(), id(1), fetchOptions{})
+			if err != nil || f.outcome != c.want || asked != c.asked || f.problem == "" {
+				t.Errorf("fetch: %v %q, %v after %d questions; want %v after %d", f.outcome, f.problem, err, asked, c.want, c.asked)
+			}
+			if failures := b.memory.record(t, id(1)).Mirror.Failures; (failures > 0) != (c.want == outcomeFailed) {
+				t.Errorf("%d failures", failures)
+			}
+		})
+	}
+}
+
 // suspend leaves the bench's connection alone for a while.
 func (b *bench) suspend(d time.Duration) {
 	until := b.clock.Add(d)

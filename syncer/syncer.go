@@ -30,6 +30,10 @@ type Options struct {
 	// Suspended tells whether a connection is left alone now, because its Bitbucket does not answer or asked for
 	// it, and until when. Nothing is fetched then, and no repository is to blame. Never if nil. Safe for concurrent use.
 	Suspended func(connection string) (until time.Time, suspended bool)
+	// Answers asks a connection's Bitbucket whether it answers at all, by the cheapest question, after a fetch that
+	// failed as it does when it does not: an outage begins before the connection is left alone. It does if nil. Safe for
+	// concurrent use.
+	Answers func(ctx context.Context, connection string) bool
 
 	Listener     Listener         // is told nothing if nil
 	Logger       *slog.Logger     // discards if nil

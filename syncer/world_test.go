@@ -119,6 +119,7 @@ func newWorld(t *testing.T, version string, change func(*siteconfig.Connection))
 			return w.client.Transport(), w.client.AuthorizeGit, nil
 		},
 		Suspended: func(string) (time.Time, bool) { return w.client.Suspended() },
+		Answers:   func(ctx context.Context, _ string) bool { return w.client.Answers(ctx) },
 	})
 	must(t, err)
 	w.configure(w.conn)

@@ -142,6 +142,12 @@ func (c *connections) suspended(name string) (until time.Time, suspended bool) {
 	return client.Suspended()
 }
 
+// answers asks a connection's Bitbucket whether it answers at all.
+func (c *connections) answers(ctx context.Context, name string) bool {
+	client, err := c.client(name)
+	return err != nil || client.Answers(ctx) // gone; what asks next is told so
+}
+
 // remote returns how git reaches a connection.
 func (c *connections) remote(name string) (http.RoundTripper, func(*http.Request), error) {
 	client, err := c.client(name)

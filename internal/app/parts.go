@@ -40,6 +40,7 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 		Mirrors:   mirrors,
 		Remote:    a.hosts.remote,
 		Suspended: a.hosts.suspended,
+		Answers:   a.hosts.answers,
 		Listener:  listener{a},
 		Logger:    a.log,
 	})

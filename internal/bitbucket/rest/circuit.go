@@ -222,7 +222,7 @@ func gitSubjectOf(path string) string {
 	return strings.TrimSuffix(path, "/info/refs")
 }
 
-// askWhetherBack sends the one request that goes out while the circuit is open. Any answer
+// askWhetherBack sends the one request that goes out while the circuit is open, and that of Answers. Any answer
 // but 502, 503 and 504 means yes.
 func (c *Client) askWhetherBack(ctx context.Context) error {
 	const what = "GET " + apiPath + "application-properties"

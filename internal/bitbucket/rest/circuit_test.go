@@ -132,6 +132,38 @@ func TestAnOutageOpensTheCircuitForRESTAndGit(t *testing.T) {
 	}
 }
 
+// TestAnswersAsksOnceAndCounts: whoever fears an outage finds out by one request, and so opens the circuit sooner.
+func TestAnswersAsksOnceAndCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, network, _ := unsteadyClient(t)
+		if !c.Answers(t.Context()) || network.asked.Load() != 1 {
+			t.Errorf("it answers, and was asked %d times", network.asked.Load())
+		}
+		network.answers(body(401, ``))
+		if !c.Answers(t.Context()) {
+			t.Error("a refusal is no answer")
+		}
+		network.answers(body(503, `starting`))
+		for n := range circuitFailures {
+			if c.Health().CircuitOpen || c.Answers(t.Context()) {
+				t.Errorf("after %d failures: %+v", n, c.Health())
+			}
+		}
+		before := network.asked.Load()
+		if !c.Health().CircuitOpen || c.Answers(t.Context()) || network.asked.Load() != before {
+			t.Errorf("after %d failures: %+v", circuitFailures, c.Health())
+		}
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		network.down.Store(nil)
+		time.Sleep(longestCircuitPause)
+		if network.dead.Store(true); c.Answers(canceled) {
+			t.Error("a caller that has gone was answered")
+		}
+	})
+}
+
 func TestWhatOpensNoCircuit(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -1,6 +1,9 @@
 package rest
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Health is how a connection stands at a moment: what a Client would do with a request now.
 type Health struct {
@@ -41,4 +44,19 @@ func (c *Client) Suspended() (until time.Time, suspended bool) {
 	}
 	until = c.pacer.pausedUntil()
 	return until, time.Until(until) > maxWait
+}
+
+// Answers asks whether Bitbucket answers at all, by one request without a credential, and without a wait for the rate
+// limit. Where it does not, that counts as any other failure to answer. It takes no longer than some seconds.
+func (c *Client) Answers(ctx context.Context) bool {
+	if c.circuit.check() != nil {
+		return false
+	}
+	limited, cancel := context.WithTimeout(ctx, circuitProbeTime)
+	defer cancel()
+	err := c.askWhetherBack(limited)
+	if err != nil && ctx.Err() == nil {
+		c.circuit.failed("", err.Error())
+	}
+	return err == nil
 }
