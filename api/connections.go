@@ -15,8 +15,8 @@ const maxConnectionBody = 256 << 10 // bytes; an entry holds lists of repositori
 
 // Connections are those of the site configuration. Safe for concurrent use.
 type Connections interface {
-	// Connections returns how they stand, in the configuration's order. It asks nobody.
-	Connections(ctx context.Context) ([]Connection, error)
+	// Connections returns how they and the disk of their mirrors stand, in the configuration's order. It asks nobody.
+	Connections(ctx context.Context) (ConnectionList, error)
 	// CheckConnection tries the connection of that name on its Bitbucket; syncer.ErrNoConnection when
 	// there is none. What goes wrong there is in the answer, without secrets.
 	CheckConnection(ctx context.Context, name string) (ConnectionCheck, error)
@@ -41,10 +41,10 @@ func (s *Server) handleConnections(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	if all == nil {
-		all = []Connection{} // [], not null
+	if all.Connections == nil {
+		all.Connections = []Connection{} // [], not null
 	}
-	return writeJSON(w, http.StatusOK, ConnectionList{Connections: all})
+	return writeJSON(w, http.StatusOK, all)
 }
 
 func (s *Server) handleCheckConnection(w http.ResponseWriter, r *http.Request) error {

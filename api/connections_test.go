@@ -17,13 +17,16 @@ import (
 // fakeConnections answers with what it holds, and notes what it is asked for.
 type fakeConnections struct {
 	all      []api.Connection
+	disk     api.MirrorDisk
 	check    api.ConnectionCheck
 	problems siteconfig.Problems
 	err      error
 	asked    []string
 }
 
-func (f *fakeConnections) Connections(context.Context) ([]api.Connection, error) { return f.all, f.err }
+func (f *fakeConnections) Connections(context.Context) (api.ConnectionList, error) {
+	return api.ConnectionList{Connections: f.all, Disk: f.disk}, f.err
+}
 
 func (f *fakeConnections) CheckConnection(_ context.Context, name string) (api.ConnectionCheck, error) {
 	f.asked = append(f.asked, "name "+name)
@@ -150,5 +153,15 @@ func TestCheckOfAConnection(t *testing.T) {
 				t.Errorf("the answer does not hold %s: %s", c.holds, a.body)
 			}
 		})
+	}
+}
+
+func TestConnectionsTellOfTheDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil, withConnections(&fakeConnections{disk: api.MirrorDisk{FreeBytes: 1, TotalBytes: 30, FloorBytes: 3, Problem: "free another 2"}}))
+	a := ask(t, w.handler, asAdmin(get("/api/v1/connections")))
+	want := `{"connections":[],"disk":{"floorBytes":3,"freeBytes":1,"problem":"free another 2","totalBytes":30}}`
+	if got := strings.TrimSpace(string(a.body)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -368,6 +368,9 @@ type ConnectionHealthState string
 // ConnectionList defines model for ConnectionList.
 type ConnectionList struct {
 	Connections []Connection `json:"connections"`
+
+	// Disk The disk that the mirrors of all connections are on; left out when it does not tell.
+	Disk MirrorDisk `json:"disk,omitempty,omitzero"`
 }
 
 // ConnectionRateLimit Left out for a connection without a rate limit.
@@ -434,6 +437,19 @@ type Mirror struct {
 // ten minutes. waiting: it was never fetched. fresh: up to date. empty: up to date, and there is no commit. none:
 // the repository is not selected.
 type MirrorState string
+
+// MirrorDisk The disk that the mirrors of all connections are on; left out when it does not tell.
+type MirrorDisk struct {
+	// FloorBytes That must be free for a new clone to begin; see minFreeDiskPercent.
+	FloorBytes int64 `json:"floorBytes"`
+
+	// FreeBytes That can still be written.
+	FreeBytes int64 `json:"freeBytes"`
+
+	// Problem What is missing and what to do about it; left out while there is room.
+	Problem    string `json:"problem,omitempty"`
+	TotalBytes int64  `json:"totalBytes"`
+}
 
 // PrimaryURL defines model for PrimaryURL.
 type PrimaryURL struct {

@@ -17,15 +17,16 @@ type connectionStates struct {
 	publisher *siteconfig.Publisher
 	status    syncer.StatusStore
 	trials    *trials
+	disk      mirrorDisk
 }
 
 var _ api.Connections = (*connectionStates)(nil)
 
 // Connections implements api.Connections.
-func (c *connectionStates) Connections(ctx context.Context) ([]api.Connection, error) {
+func (c *connectionStates) Connections(ctx context.Context) (api.ConnectionList, error) {
 	stored, err := c.status.ConnectionStatuses(ctx)
 	if err != nil {
-		return nil, err
+		return api.ConnectionList{}, err
 	}
 	statuses := make(map[string]syncer.ConnectionStatus, len(stored))
 	for _, status := range stored {
@@ -49,7 +50,7 @@ func (c *connectionStates) Connections(ctx context.Context) ([]api.Connection, e
 		}
 		all = append(all, connection)
 	}
-	return all, nil
+	return api.ConnectionList{Connections: all, Disk: diskOf(c.disk)}, nil
 }
 
 // healthOf says how a connection stands in the API's words. What takes an administrator comes first.

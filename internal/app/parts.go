@@ -68,8 +68,8 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 	if err != nil {
 		return err
 	}
-	a.states = &connectionStates{hosts: a.hosts, publisher: a.publisher, status: a.records, trials: newTrials(userAgent)}
-	all := append(slices.Concat(a.syncer.Collectors(), a.webhooks.Collectors()), requests, newResolverCollector(a.resolver), newConnectionCollector(a.hosts), newSpaceCollector(mirrors.Space, a.log),
+	a.states = &connectionStates{hosts: a.hosts, publisher: a.publisher, status: a.records, trials: newTrials(userAgent), disk: mirrors}
+	all := append(slices.Concat(a.syncer.Collectors(), a.webhooks.Collectors()), requests, newResolverCollector(a.resolver), newConnectionCollector(a.hosts), newSpaceCollector(mirrors, a.log),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, collector := range all {
 		if err := a.registry.Register(collector); err != nil {

@@ -309,7 +309,7 @@ func (f *fetch) missing(into stage, mirror *filesystem.Storage) ([]plumbing.Hash
 
 // clone makes the mirror beside its place and renames it into that.
 func (f *fetch) clone(ctx context.Context) error {
-	if err := f.room(); err != nil {
+	if err := f.Room(); err != nil {
 		return err
 	}
 	dir, err := f.stage("clone")

@@ -62,7 +62,7 @@ func (f *fetch) rollUp(ctx context.Context, packs []string) (int, error) {
 	if err != nil || len(small) == 0 {
 		return 0, err
 	}
-	if err := f.room(); err != nil {
+	if err := f.Room(); err != nil {
 		return 0, err
 	}
 	dir, err := f.stage("repack")

@@ -25,22 +25,34 @@ func diskSpace(folder string) (free, total uint64, err error) {
 	return s.Bavail * unit, s.Blocks * unit, nil
 }
 
-// room returns an error that wraps syncer.ErrNoSpace when so little of the disk is free that nothing new may
-// begin. What is mirrored goes on being updated.
-func (m *Mirrors) room() error {
+// Floor returns how many bytes of the mirrors' disk must be free for a new clone to begin; 0 for none. Safe for concurrent
+// use.
+func (m *Mirrors) Floor() (uint64, error) {
+	percent := m.minFreePercent()
+	if percent == 0 {
+		return 0, nil
+	}
+	_, total, err := m.Space()
+	return total / 100 * percent, err
+}
+
+func (m *Mirrors) minFreePercent() uint64 {
 	m.mu.Lock()
-	percent := uint64(max(m.settings.MinFreePercent, 0))
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	return uint64(max(m.settings.MinFreePercent, 0))
+}
+
+// Room returns an error that wraps syncer.ErrNoSpace, and says how much is missing, when so little of the disk is free
+// that no new clone may begin. What is mirrored goes on being updated. Safe for concurrent use.
+func (m *Mirrors) Room() error {
+	percent := m.minFreePercent()
 	if percent == 0 {
 		return nil
 	}
 	free, total, err := m.Space()
-	if err != nil || total == 0 {
-		return err
-	}
 	floor := total / 100 * percent
-	if free >= floor {
-		return nil
+	if err != nil || free >= floor {
+		return err
 	}
 	return fmt.Errorf("%w: %s of %s are free (%d %%), and minFreeDiskPercent is %d: free another %s, or lower it",
 		syncer.ErrNoSpace, size(free), size(total), free*100/total, percent, size(floor-free))
