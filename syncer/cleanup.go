@@ -162,6 +162,8 @@ func (s *Syncer) remove(ctx context.Context, one Departed, before time.Time) err
 	if err != nil {
 		return err
 	}
+	s.begun.forget(one.ID)
+	s.slow.note(one.ID, 0)
 	reason := one.Reason
 	if s.connection(one.ID.Connection) == nil {
 		reason = reasonGone

@@ -81,6 +81,9 @@ func (c *cleanBench) wantRemoved(t *testing.T, when string, want ...bitbucket.Re
 func TestAMirrorGoesAfterTheGraceTime(t *testing.T) {
 	t.Parallel()
 	c := newCleanBench(t, testGrace)
+	c.slow.note(id(2), longAfter)
+	c.begun.ask(id(2))
+	c.begun.serve(id(2), 1)
 	c.pass(testGrace - time.Minute)
 	c.look(t)
 	c.wantRemoved(t, "before the grace time is over")
@@ -93,7 +96,10 @@ func TestAMirrorGoesAfterTheGraceTime(t *testing.T) {
 	if _, known := c.memory.records[id(2)]; known {
 		t.Error("the record is still there")
 	}
-	if r := c.memory.record(t, id(1)); !r.Selected || r.Mirror.LastFetch.IsZero() {
+	if c.slow.ids[id(2)] || c.begun.asked(id(2)) != 0 || !c.begun.last[id(2)].IsZero() {
+		t.Error("something of it is remembered")
+	}
+	if r := c.memory.record(t, id(1)); !r.Selected || r.Mirror.LastFetch.IsZero() || c.begun.last[id(1)].IsZero() {
 		t.Errorf("the other one: %+v", r)
 	}
 	c.look(t)

@@ -145,6 +145,16 @@ func (m *moments) servedJob(id bitbucket.RepoID, job int64) bool {
 	return r.served == r.asked && job <= r.job
 }
 
+// forget drops what is remembered of a repository that is gone, unless something that was asked is still to be done.
+func (m *moments) forget(id bitbucket.RepoID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.last, id)
+	if r := m.requests[id]; r.served == r.asked {
+		delete(m.requests, id)
+	}
+}
+
 func (m *moments) change(id bitbucket.RepoID, change func(*requests)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

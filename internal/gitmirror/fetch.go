@@ -37,6 +37,7 @@ func (m *Mirrors) Fetch(ctx context.Context, request syncer.FetchRequest) (synce
 		return syncer.FetchResult{}, fmt.Errorf("fetch %s: %w", request.Repo, err)
 	}
 	defer unlock()
+	w.removed = false
 	start := time.Now()
 	f := &fetch{Mirrors: m, writer: w, request: &request}
 	if f.engine, err = m.engine(); err != nil {
@@ -313,7 +314,12 @@ func (f *fetch) clone(ctx context.Context) error {
 		return err
 	}
 	dir, err := f.stage("clone")
-	defer func() { _ = os.RemoveAll(dir) }()
+	unsettled := false
+	defer func() {
+		if !unsettled {
+			_ = os.RemoveAll(dir)
+		}
+	}()
 	if err != nil {
 		return err
 	}
@@ -340,13 +346,14 @@ func (f *fetch) clone(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
-	defer remove()
 	f.cloned = true
 	f.healed()
 	f.readers.renew(f.id)
-	if err := errors.Join(syncPath(parent), syncPath(f.root)); err != nil {
+	if err := errors.Join(f.syncFolder(parent), f.syncFolder(f.root)); err != nil {
+		unsettled = true // after a power cut the old one may be in its place: it stays whole until a start finds which
 		return fmt.Errorf("put the mirror into its place: %w", err)
 	}
+	remove()
 	return nil
 }
 

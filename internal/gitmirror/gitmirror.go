@@ -115,7 +115,8 @@ type Mirrors struct {
 	repackAt   int
 	repackTime time.Duration
 	space      func() (free, total uint64, err error)
-	memory     memory                 // of what fetches do
+	memory     memory // of what fetches do
+	syncFolder func(path string) error
 	damaged    func(bitbucket.RepoID) // may be nil
 	log        *slog.Logger
 	readers    *readers
@@ -141,6 +142,9 @@ type writer struct {
 	dir  string
 	lock chan struct{} // holds one token while somebody writes
 
+	users   int  // that have it, or wait for lock; guarded by Mirrors.mu
+	removed bool // nothing need be known of it any more; guarded by lock
+
 	size     int64 // bytes on disk after the last fetch, 0 when unknown; guarded by lock
 	repackAt int   // packs before which a repack that failed is not tried again, 0 for none; guarded by lock
 	health
@@ -158,6 +162,7 @@ func New(o Options) (*Mirrors, error) {
 		repackAt: cmp.Or(o.RepackPacks, 20),
 
 		repackTime: repackTime,
+		syncFolder: syncPath,
 		damaged:    o.Damaged,
 		log:        cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		started:    time.Now(),
@@ -275,7 +280,7 @@ func (m *Mirrors) folder(id bitbucket.RepoID) (string, error) {
 	return filepath.Join(m.root, c, strconv.FormatInt(id.Number, 10)+".git"), nil
 }
 
-// writer returns the writing side of a mirror, which may not be there yet.
+// writer returns the writing side of a mirror, which may not be there yet. The caller calls leave.
 func (m *Mirrors) writer(id bitbucket.RepoID) (*writer, error) {
 	dir, err := m.folder(id)
 	if err != nil {
@@ -291,7 +296,17 @@ func (m *Mirrors) writer(id bitbucket.RepoID) (*writer, error) {
 		w = &writer{id: id, dir: dir, lock: make(chan struct{}, 1)}
 		m.writers[id] = w
 	}
+	w.users++
 	return w, nil
+}
+
+// leave gives a writer back. The last one who had that of a removed mirror forgets it.
+func (m *Mirrors) leave(w *writer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w.users--; w.users == 0 && w.removed {
+		delete(m.writers, w.id)
+	}
 }
 
 // lockWriter waits until nobody else writes the mirror, or ctx ends. The caller unlocks.
@@ -300,12 +315,14 @@ func (m *Mirrors) lockWriter(ctx context.Context, id bitbucket.RepoID) (w *write
 		return nil, nil, err
 	}
 	if err := ctx.Err(); err != nil {
+		m.leave(w)
 		return nil, nil, err
 	}
 	select {
 	case w.lock <- struct{}{}:
-		return w, func() { <-w.lock }, nil
+		return w, func() { <-w.lock; m.leave(w) }, nil
 	case <-ctx.Done():
+		m.leave(w)
 		return nil, nil, fmt.Errorf("wait for another fetch of the repository: %w", ctx.Err())
 	}
 }

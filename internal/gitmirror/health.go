@@ -133,6 +133,7 @@ func (m *Mirrors) checkIdle(ctx context.Context, id bitbucket.RepoID) bool {
 	if err != nil {
 		return false // closed, or a folder of somebody else
 	}
+	defer m.leave(w)
 	select {
 	case w.lock <- struct{}{}:
 	default:

@@ -25,8 +25,8 @@ type readers struct {
 	mu          sync.Mutex
 	closed      bool
 	views       map[bitbucket.RepoID]*list.Element
-	recent      *list.List // of *view, the last one used in front
-	generations map[bitbucket.RepoID]uint64
+	recent      *list.List  // of *view, the last one used in front
+	generations [256]uint64 // by the number of the repository; where several share one, a view is opened once too often
 	uses        map[bitbucket.RepoID]*uses
 }
 
@@ -39,13 +39,12 @@ type uses struct {
 
 func newReaders(maxViews, maxHandles int, maxMemory int64) *readers {
 	return &readers{
-		maxViews:    maxViews,
-		maxHandles:  maxHandles,
-		maxMemory:   maxMemory,
-		views:       make(map[bitbucket.RepoID]*list.Element),
-		recent:      list.New(),
-		generations: make(map[bitbucket.RepoID]uint64),
-		uses:        make(map[bitbucket.RepoID]*uses),
+		maxViews:   maxViews,
+		maxHandles: maxHandles,
+		maxMemory:  maxMemory,
+		views:      make(map[bitbucket.RepoID]*list.Element),
+		recent:     list.New(),
+		uses:       make(map[bitbucket.RepoID]*uses),
 	}
 }
 
@@ -114,7 +113,7 @@ func (r *readers) view(id bitbucket.RepoID, dir string) (*view, error) {
 			return v, nil
 		}
 	}
-	generation := r.generations[id]
+	generation := *r.generation(id)
 	r.mu.Unlock()
 
 	v, err := newView(id, dir, now, r.maxHandles)
@@ -123,7 +122,7 @@ func (r *readers) view(id bitbucket.RepoID, dir string) (*view, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.generations[id] != generation {
+	if r.closed || *r.generation(id) != generation {
 		v.close() // refs were written meanwhile: good for this call, and no further
 		return v, nil
 	}
@@ -172,10 +171,15 @@ func (r *readers) remove(el *list.Element) {
 func (r *readers) renew(id bitbucket.RepoID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.generations[id]++
+	*r.generation(id)++
 	if el, ok := r.views[id]; ok {
 		r.remove(el)
 	}
+}
+
+// generation returns where the generation of a repository is counted. The caller holds the lock.
+func (r *readers) generation(id bitbucket.RepoID) *uint64 {
+	return &r.generations[uint64(id.Number)%uint64(len(r.generations))]
 }
 
 // forget removes v, unless a newer view has taken its place already.

@@ -11,8 +11,8 @@ import (
 	"example.com/signpost/internal/bitbucket"
 )
 
-// Remove implements syncer.Mirrors. The mirror leaves its place by a rename, so that no half of it is
-// ever there.
+// Remove implements syncer.Mirrors. The mirror leaves its place by a rename that is on the disk before anything of it is
+// removed, so that no half of it is ever there.
 func (m *Mirrors) Remove(ctx context.Context, repo bitbucket.RepoID) error {
 	w, unlock, err := m.lockWriter(ctx, repo)
 	if err != nil {
@@ -24,13 +24,19 @@ func (m *Mirrors) Remove(ctx context.Context, repo bitbucket.RepoID) error {
 		return fmt.Errorf("remove %s: %w", repo, err)
 	}
 	err = os.Rename(w.dir, filepath.Join(aside, "mirror"))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	if err == nil {
+		err = m.syncFolder(filepath.Dir(w.dir))
 	}
-	w.size = 0
+	w.size, w.removed = 0, true
 	w.healed()
 	m.readers.renew(repo)
-	if err = errors.Join(err, os.RemoveAll(aside)); err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	case err != nil: // after a power cut it may be in its place again, and is to be whole then
+		return fmt.Errorf("remove %s: %w", repo, err)
+	}
+	if err := os.RemoveAll(aside); err != nil {
 		return fmt.Errorf("remove %s: %w", repo, err)
 	}
 	return nil

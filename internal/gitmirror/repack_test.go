@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -354,6 +356,81 @@ func TestRemove(t *testing.T) {
 	if result := f.fetch(t); !result.Cloned || !result.Changed {
 		t.Errorf("result %+v", result)
 	}
+	f.checkSame(t)
+}
+
+// TestNothingIsRememberedOfARemovedMirror, unless somebody uses it again.
+func TestNothingIsRememberedOfARemovedMirror(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.origin.history()
+	remembered := func() int {
+		f.Mirrors.mu.Lock()
+		defer f.Mirrors.mu.Unlock()
+		return len(f.writers)
+	}
+	for range 3 {
+		f.fetch(t)
+		if n := remembered(); n != 1 {
+			t.Errorf("%d mirrors are remembered, want 1", n)
+		}
+		_, unlock, err := f.lockWriter(t.Context(), f.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := f.Remove(ctx, f.id); !errors.Is(err, context.Canceled) {
+			t.Errorf("Remove: %v", err)
+		}
+		unlock()
+		if err := f.Remove(t.Context(), f.id); err != nil {
+			t.Fatal(err)
+		}
+		if n := remembered(); n != 0 {
+			t.Errorf("%d mirrors are remembered, want 0", n)
+		}
+	}
+}
+
+// TestAFolderThatCannotBeSynced: what a power cut could bring back stays whole.
+func TestAFolderThatCannotBeSynced(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.origin.history()
+	f.fetch(t)
+	old := refsOf(t, f.mirror())
+	failure := &fs.PathError{Op: "sync", Path: f.mirror(), Err: syscall.EIO}
+	f.syncFolder = func(string) error { return failure }
+	leftover := func(pattern string) string {
+		t.Helper()
+		found, err := filepath.Glob(filepath.Join(f.data, "tmp", pattern))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("left in tmp: %q, %v", found, err)
+		}
+		return found[0]
+	}
+
+	// A damaged mirror is cloned anew, and the folder that it comes into cannot be synced.
+	overwrite(t, filepath.Join(f.mirror(), damagedMark), []byte("for the test\n"))
+	f.origin.commit("refs/heads/main", map[string]string{"news": "1"})
+	if _, err := f.Fetch(t.Context(), f.request()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("Fetch: %v, want %v", err, syscall.EIO)
+	}
+	aside := leftover(tmpPrefix + "clone-*")
+	if got := refsOf(t, aside); got != old {
+		t.Errorf("the old mirror has\n%s\nwant\n%s", got, old)
+	}
+	runGit(t, aside, "", "fsck", "--full", "--strict")
+
+	if err := f.Remove(t.Context(), f.id); !errors.Is(err, syscall.EIO) {
+		t.Errorf("Remove: %v, want %v", err, syscall.EIO)
+	}
+	runGit(t, filepath.Join(leftover(tmpPrefix+"removed-*"), "mirror"), "", "fsck", "--full", "--strict")
+
+	f.reopen(t) // a start removes what is in tmp
+	f.checkTmpEmpty(t)
+	f.fetch(t)
 	f.checkSame(t)
 }
 
