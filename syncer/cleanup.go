@@ -31,6 +31,7 @@ type departing struct {
 	mu       sync.Mutex
 	since    map[bitbucket.RepoID]time.Duration
 	complete map[string]bool // the connections of which this process has ended a complete listing
+	strays   strays
 }
 
 func newDeparting(started time.Time) *departing {
@@ -118,7 +119,7 @@ func (s *Syncer) cleanUp(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.removeStrays(ctx, before, grace)
 }
 
 // clockIsBehind tells whether something was stored at a later time than it is now.

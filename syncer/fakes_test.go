@@ -374,6 +374,22 @@ func (h codeHosts) CodeHost(connection string) (CodeHost, error) {
 type mirrors struct {
 	fetch  func(ctx context.Context, request FetchRequest) (FetchResult, error)
 	remove func(id bitbucket.RepoID) error // nothing if nil
+
+	unclaimed map[bitbucket.RepoID]time.Time // the mirrors that Mirrored tells of, and their notes
+}
+
+func (m *mirrors) Mirrored(context.Context) (all []Mirrored, err error) {
+	for id, since := range m.unclaimed {
+		all = append(all, Mirrored{Repo: id, Unclaimed: since})
+	}
+	return all, nil
+}
+
+func (m *mirrors) SetUnclaimed(_ context.Context, id bitbucket.RepoID, since time.Time) error {
+	if _, there := m.unclaimed[id]; there {
+		m.unclaimed[id] = since
+	}
+	return nil
 }
 
 func (m *mirrors) Fetch(ctx context.Context, request FetchRequest) (FetchResult, error) {
@@ -526,7 +542,7 @@ func newBench(t *testing.T, connections ...siteconfig.Connection) *bench {
 		clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
 	s, err := New(Options{
-		Index: b.memory, Records: b.memory, Status: b.memory, Hosts: b.hosts, Mirrors: b.mirrors, Listener: b.listener,
+		Index: b.memory, Records: b.memory, Status: b.memory, Hosts: b.hosts, Mirrors: b.mirrors, Folders: b.mirrors, Listener: b.listener,
 		Remote: func(string) (http.RoundTripper, func(*http.Request), error) {
 			return http.DefaultTransport, nil, nil
 		},

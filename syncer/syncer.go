@@ -35,6 +35,7 @@ type Options struct {
 	// concurrent use.
 	Answers func(ctx context.Context, connection string) bool
 
+	Folders      MirrorFolders    // if nil, mirrors that no record knows stay
 	Listener     Listener         // is told nothing if nil
 	Logger       *slog.Logger     // discards if nil
 	Now          func() time.Time // time.Now if nil

@@ -38,6 +38,7 @@ func (a *App) makeParts(mirrors *gitmirror.Mirrors) (err error) {
 		Status:    a.records,
 		Hosts:     a.hosts,
 		Mirrors:   mirrors,
+		Folders:   mirrors,
 		Remote:    a.hosts.remote,
 		Suspended: a.hosts.suspended,
 		Answers:   a.hosts.answers,

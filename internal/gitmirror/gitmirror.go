@@ -62,8 +62,9 @@ import (
 )
 
 var (
-	_ syncer.Mirrors   = (*Mirrors)(nil)
-	_ resolver.Mirrors = (*Mirrors)(nil)
+	_ syncer.Mirrors       = (*Mirrors)(nil)
+	_ syncer.MirrorFolders = (*Mirrors)(nil)
+	_ resolver.Mirrors     = (*Mirrors)(nil)
 )
 
 // ErrClosed means that the Mirrors were closed.

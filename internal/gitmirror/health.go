@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -98,33 +96,15 @@ func (w *writer) healed() { w.health = health{swept: true} }
 // for the background, once after a start. Until it comes to a mirror, the first fetch of that does the same.
 // The error is of the folder of the mirrors, or of ctx.
 func (m *Mirrors) CheckAll(ctx context.Context) (damaged int, err error) {
-	connections, err := os.ReadDir(m.root)
-	if err != nil {
-		return 0, fmt.Errorf("check the mirrors: %w", err)
+	err = m.each(ctx, func(id bitbucket.RepoID) {
+		if m.checkIdle(ctx, id) {
+			damaged++
+		}
+	})
+	if err != nil && stopped(ctx) == nil {
+		err = fmt.Errorf("check the mirrors: %w", err)
 	}
-	for _, c := range connections {
-		if !c.IsDir() {
-			continue
-		}
-		mirrors, err := os.ReadDir(filepath.Join(m.root, c.Name()))
-		if err != nil {
-			return damaged, fmt.Errorf("check the mirrors: %w", err)
-		}
-		for _, e := range mirrors {
-			number, ok := strings.CutSuffix(e.Name(), ".git")
-			n, err := strconv.ParseInt(number, 10, 64)
-			if !ok || err != nil || n <= 0 {
-				continue
-			}
-			if err := stopped(ctx); err != nil {
-				return damaged, err
-			}
-			if m.checkIdle(ctx, bitbucket.RepoID{Connection: c.Name(), Number: n}) {
-				damaged++
-			}
-		}
-	}
-	return damaged, nil
+	return damaged, err
 }
 
 // checkIdle checks a mirror unless somebody writes it, and tells whether it is damaged.
