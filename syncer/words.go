@@ -58,7 +58,7 @@ func inWords(err error, c *siteconfig.Connection) string {
 	if errors.Is(err, bitbucket.ErrUntrustedHost) {
 		limit = maxHostDetail
 	}
-	detail := tidyUpTo(limit, err.Error(), c)
+	detail := tidy(err.Error(), limit, c)
 	for _, a := range advice {
 		if errors.Is(err, a.err) {
 			return a.sentence + " (" + detail + ")"
@@ -77,11 +77,8 @@ func errorKind(err error) string {
 	return "other"
 }
 
-// tidy makes foreign text fit for a status: one line, bounded, without the secrets of c.
-func tidy(text string, c *siteconfig.Connection) string { return tidyUpTo(maxDetail, text, c) }
-
-// tidyUpTo is tidy with another bound.
-func tidyUpTo(limit int, text string, c *siteconfig.Connection) string {
+// tidy makes foreign text fit for a status: one line of at most so many bytes, without the secrets of c.
+func tidy(text string, limit int, c *siteconfig.Connection) string {
 	if c != nil {
 		for _, secret := range []siteconfig.Secret{c.Token, c.Password, c.GitSSH.PrivateKey, c.GitSSH.Passphrase} {
 			// A short one would blank out ordinary words, and is no secret worth the name.

@@ -173,8 +173,13 @@ func TestBaseDistance(t *testing.T) {
 		distance int64
 		bytes    string
 	}{
-		{1, "\x01"}, {127, "\x7f"}, {128, "\x80\x00"}, {255, "\x80\x7f"}, {256, "\x81\x00"},
-		{16511, "\xff\x7f"}, {16512, "\x80\x80\x00"},
+		{1, "\x01"},
+		{127, "\x7f"},
+		{128, "\x80\x00"},
+		{255, "\x80\x7f"},
+		{256, "\x81\x00"},
+		{16511, "\xff\x7f"},
+		{16512, "\x80\x80\x00"},
 	} {
 		if got := appendBaseDistance(nil, c.distance); string(got) != c.bytes {
 			t.Errorf("%d is written % x, want % x", c.distance, got, c.bytes)

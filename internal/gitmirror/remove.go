@@ -30,10 +30,7 @@ func (m *Mirrors) Remove(ctx context.Context, repo bitbucket.RepoID) error {
 	w.size, w.removed = 0, true
 	w.healed()
 	m.readers.renew(repo)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		err = nil
-	case err != nil: // after a power cut it may be in its place again, and is to be whole then
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // after a power cut it may be in its place again, and is to be whole then
 		return fmt.Errorf("remove %s: %w", repo, err)
 	}
 	if err := os.RemoveAll(aside); err != nil {

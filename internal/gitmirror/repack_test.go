@@ -365,8 +365,8 @@ func TestNothingIsRememberedOfARemovedMirror(t *testing.T) {
 	f := newFixture(t)
 	f.origin.history()
 	remembered := func() int {
-		f.Mirrors.mu.Lock()
-		defer f.Mirrors.mu.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		return len(f.writers)
 	}
 	for range 3 {
