@@ -49,7 +49,7 @@ func compareIdle(ctx context.Context, b *bench) (_ []row, err error) {
 	}
 	var highest, last float64
 	for until := time.Now().Add(idleTime); time.Now().Before(until); time.Sleep(time.Second) {
-		last = groupMemory(s.command.Process.Pid)
+		last = groupMemory(s.command.Process.Pid).all
 		highest = max(highest, last)
 	}
 	return []row{{

@@ -18,11 +18,18 @@ const sampleEvery = 20 * time.Millisecond
 // cost is what a program and all that it started took.
 type cost struct {
 	elapsed time.Duration
-	peak    float64 // bytes of memory at one moment, shared pages counted once; the most that a sample saw
+	peak    memory // the most that a sample saw, of each
+}
+
+// memory is what processes take at one moment, in bytes. Pages that several share are counted once.
+type memory struct {
+	all float64
+	own float64 // without the pages of programs and other files, which the system can drop and read again
 }
 
 func elapsed(c cost) float64 { return float64(c.elapsed) }
-func peak(c cost) float64    { return c.peak }
+func peak(c cost) float64    { return c.peak.all }
+func ownPeak(c cost) float64 { return c.peak.own }
 
 // watched runs a program and measures it with its children.
 func watched(ctx context.Context, command *exec.Cmd) (cost, error) {
@@ -34,9 +41,9 @@ func watched(ctx context.Context, command *exec.Cmd) (cost, error) {
 		return cost{}, err
 	}
 	stop := make(chan struct{})
-	most := make(chan float64)
+	most := make(chan memory)
 	go func() {
-		var highest float64
+		var highest memory
 		tick := time.NewTicker(sampleEvery)
 		defer tick.Stop()
 		for {
@@ -45,7 +52,8 @@ func watched(ctx context.Context, command *exec.Cmd) (cost, error) {
 				most <- highest
 				return
 			case <-tick.C:
-				highest = max(highest, groupMemory(command.Process.Pid))
+				now := groupMemory(command.Process.Pid)
+				highest = memory{all: max(highest.all, now.all), own: max(highest.own, now.own)}
 			}
 		}
 	}()
@@ -64,10 +72,10 @@ func watched(ctx context.Context, command *exec.Cmd) (cost, error) {
 
 // groupMemory returns the bytes that the processes of a session take, by their proportional set size. What ends
 // meanwhile counts as nothing.
-func groupMemory(leader int) float64 {
+func groupMemory(leader int) memory {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return 0
+		return memory{}
 	}
 	parents := make(map[int]int)
 	for _, e := range entries {
@@ -84,11 +92,12 @@ func groupMemory(leader int) float64 {
 			parents[pid], _ = strconv.Atoi(fields[1])
 		}
 	}
-	var sum float64
+	var sum memory
 	for pid := range parents {
 		for at := pid; at > 1; at = parents[at] {
 			if at == leader {
-				sum += proportionalSet(pid)
+				set := proportionalSet(pid)
+				sum.all, sum.own = sum.all+set.all, sum.own+set.own
 				break
 			}
 		}
@@ -96,12 +105,17 @@ func groupMemory(leader int) float64 {
 	return sum
 }
 
-func proportionalSet(pid int) float64 {
+func proportionalSet(pid int) memory {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
-		return 0
+		return memory{}
 	}
-	_, after, _ := strings.Cut(string(text), "\nPss:")
+	return memory{all: rollupBytes(text, "Pss"), own: rollupBytes(text, "Pss_Anon")}
+}
+
+// rollupBytes reads a line of smaps_rollup; its figures are in kilobytes.
+func rollupBytes(text []byte, name string) float64 {
+	_, after, _ := strings.Cut(string(text), "\n"+name+":")
 	fields := strings.Fields(after)
 	if len(fields) == 0 {
 		return 0
