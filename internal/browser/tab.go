@@ -46,4 +46,3 @@ func Wait(ctx context.Context, tab Tab, script string, out any) error {
 		}
 	}
 }
-
