@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -36,7 +37,7 @@ func withPolicies(ctx context.Context, folder string, policies map[string]any) (
 	return func(cmd *exec.Cmd) {
 		program := cmd.Path
 		cmd.Path = unshare[0]
-		cmd.Args = append(append(unshare[:len(unshare):len(unshare)], "sh", "-c", mountPolicies, file, program), cmd.Args[1:]...)
+		cmd.Args = append(append(slices.Clip(unshare), "sh", "-c", mountPolicies, file, program), cmd.Args[1:]...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with this process
 	}, nil
 }
@@ -48,7 +49,7 @@ func mountNamespace(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("browser: policies need the program unshare, of util-linux: %w", err)
 	}
 	for _, command := range [][]string{{unshare, "--user", "--map-root-user", "--mount"}, {unshare, "--mount"}} {
-		try := append(command[1:len(command):len(command)], "mount", "-t", "tmpfs", "tmpfs", "/etc/chromium")
+		try := append(slices.Clip(command[1:]), "mount", "-t", "tmpfs", "tmpfs", "/etc/chromium")
 		if err = exec.CommandContext(ctx, unshare, try...).Run(); err == nil {
 			return command, nil
 		}
