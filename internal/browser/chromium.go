@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -73,9 +74,10 @@ func StartChromium(ctx context.Context, o ChromiumOptions) (_ *Chromium, err err
 		chromedp.Flag("mute-audio", true),
 		chromedp.NoSandbox, // containers do not let it make one
 		chromedp.NoFirstRun,
+		chromedp.Flag("enable-logging", "stderr"), // for Says
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-background-networking", o.Policies == nil), // with it, nothing is installed by policy
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-breakpad", true),
@@ -303,6 +305,18 @@ func (b *Chromium) Popup(ctx context.Context, page string) (*ChromiumTab, error)
 	}
 }
 
+// Says waits until the browser has written something that matches into its log.
+func (b *Chromium) Says(ctx context.Context, what *regexp.Regexp) error {
+	for !what.MatchString(b.output.all()) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("browser: Chromium does not say %s: %w\n%s", what, ctx.Err(), b.output)
+		case <-time.After(Pause):
+		}
+	}
+	return nil
+}
+
 // do runs something with the browser's context, and ends it when ctx ends.
 func (b *Chromium) do(ctx context.Context, do func(ctx context.Context) error) error {
 	return within(b.ctx, ctx, do)
@@ -339,4 +353,10 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	text := o.buf.String()
 	return text[max(0, len(text)-4000):]
+}
+
+func (o *output) all() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }
