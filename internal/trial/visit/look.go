@@ -52,7 +52,9 @@ type SeenLook struct {
 }
 
 // Watch makes the tab write down the button's looks in every page that it opens from now on.
-func Watch(ctx context.Context, tab *browser.ChromiumTab) error { return tab.EachDocument(ctx, witness) }
+func Watch(ctx context.Context, tab *browser.ChromiumTab) error {
+	return tab.EachDocument(ctx, witness)
+}
 
 // ReportOf returns what the witness of the page saw.
 func ReportOf(ctx context.Context, tab browser.Tab) (r Report, err error) {

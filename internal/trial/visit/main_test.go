@@ -86,12 +86,12 @@ func invite(t *testing.T, w *World) *guest {
 	return &guest{chromium, network, w}
 }
 
-// watchedNetwork starts the network of a browser.
-func watchedNetwork(t *testing.T, w *World) *browser.Network {
+// watchedNetwork starts the network of a browser that may ask a world and other hosts.
+func watchedNetwork(t *testing.T, w *World, others ...string) *browser.Network {
 	t.Helper()
 	network, err := browser.StartNetwork(t.Context())
 	must(t, err)
-	hosts := w.Hosts()
+	hosts := append(w.Hosts(), others...)
 	t.Cleanup(func() {
 		_ = network.Close()
 		if err := network.Elsewhere(hosts...); err != nil {
