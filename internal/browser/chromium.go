@@ -3,6 +3,8 @@ package browser
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -173,6 +175,25 @@ func (b *Chromium) ExtensionID(ctx context.Context) (string, error) {
 }
 
 const extensionScheme = "chrome-extension://"
+
+// UnpackedID returns the id that Chromium gives to the extension in a folder whose manifest has
+// no key: it is made of the folder's path.
+func UnpackedID(folder string) (string, error) {
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256([]byte(path))
+	id := []byte(hex.EncodeToString(digest[:16]))
+	for i, c := range id {
+		if c <= '9' {
+			id[i] = c - '0' + 'a'
+		} else {
+			id[i] = c - 'a' + 'k'
+		}
+	}
+	return string(id), nil
+}
 
 // worker waits for the target of the extension's service worker.
 func (b *Chromium) worker(ctx context.Context) (*target.Info, error) {

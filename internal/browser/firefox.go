@@ -237,6 +237,18 @@ func (f *Firefox) Screenshot(ctx context.Context) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(answer.Value)
 }
 
+// Click clicks the element that a CSS selector finds first, as a user does.
+func (f *Firefox) Click(ctx context.Context, selector string) error {
+	var found struct{ Value map[string]string }
+	if err := f.remote.call(ctx, "WebDriver:FindElement", map[string]any{"using": "css selector", "value": selector}, &found); err != nil {
+		return err
+	}
+	for _, reference := range found.Value { // its only key is a constant of WebDriver
+		return f.remote.call(ctx, "WebDriver:ElementClick", map[string]any{"id": reference}, nil)
+	}
+	return fmt.Errorf("browser: nothing is %s", selector)
+}
+
 // ExtensionURL returns the address of a page of an add-on, which differs from profile to profile.
 func (f *Firefox) ExtensionURL(ctx context.Context, id, page string) (string, error) {
 	name, err := json.Marshal(id)

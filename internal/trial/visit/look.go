@@ -69,8 +69,11 @@ func Settled(ctx context.Context, tab browser.Tab) (r Report, err error) {
 // Until waits until the page looks as it should, and returns what was seen.
 func Until(ctx context.Context, tab browser.Tab, is func(now Look) bool) (r Report, err error) {
 	for {
-		if r, err = ReportOf(ctx, tab); err == nil && is(r.Now) {
-			return r, nil
+		now, err := ReportOf(ctx, tab)
+		if err == nil {
+			if r = now; is(r.Now) {
+				return r, nil
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -29,6 +29,7 @@ const Primary = "https://sourcegraph.example.com"
 type Options struct {
 	Versions     []string // of the doubles
 	ContextPaths []string // each version has a double for each; "" is none
+	Listen       string   // address of the doubles; a free port of 127.0.0.1 if empty
 	Folder       string   // of everything; the caller removes it
 	Signpost     string   // path of the program
 	NoPrimary    bool     // no administrator has set the primary URL yet
@@ -98,14 +99,16 @@ func (w *World) startSites(o Options) error {
 	errs := make([]error, len(w.Sites))
 	var all sync.WaitGroup
 	for i, site := range w.Sites {
-		all.Go(func() { errs[i] = site.start(filepath.Join(o.Folder, fmt.Sprintf("bitbucket-%d", i))) })
+		all.Go(func() { errs[i] = site.start(o.Listen, filepath.Join(o.Folder, fmt.Sprintf("bitbucket-%d", i))) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
 }
 
-func (s *Site) start(folder string) (err error) {
-	s.Demo, err = bitbuckettest.StartDemoWorld(bitbuckettest.DemoWorldOptions{Version: s.Version, ContextPath: s.ContextPath, Dir: folder})
+func (s *Site) start(listen, folder string) (err error) {
+	s.Demo, err = bitbuckettest.StartDemoWorld(bitbuckettest.DemoWorldOptions{
+		Version: s.Version, Listen: listen, ContextPath: s.ContextPath, Dir: folder,
+	})
 	if err != nil {
 		return err
 	}
