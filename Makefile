@@ -9,7 +9,7 @@ FOR           ?= 1h
 # step compiled serves the others.
 export CGO_ENABLED = 0
 
-.PHONY: test lint generate fresh fuzz bench soak build prerequisites extension extension-lint
+.PHONY: test lint generate fresh fuzz bench soak build prerequisites extension screenshots extension-lint
 
 # Everything that must hold before a change lands, cheapest first.
 test: prerequisites
@@ -43,6 +43,10 @@ bench:
 # The real server against the double of Bitbucket, with everything going wrong, for FOR.
 soak:
 	$(GO) run ./internal/trial/soak -for $(FOR)
+
+# Pictures of the button in the pages of every version, and of its states, in bin/screenshots.
+screenshots:
+	$(GO) run ./internal/trial/visit/screenshots
 
 # A release: make build VERSION=1.2.3. Without one the program names its commit.
 build:

@@ -5,7 +5,7 @@
 //
 //	go run ./internal/bench [-only REGEXP] [-seconds N] [-cpuprofile FILE]
 //
-// It needs git, talks to 127.0.0.1 only, and removes its temporary folder.
+// It needs git, and chromium for the button, talks to 127.0.0.1 only, and removes its temporary folder.
 package main
 
 import (
@@ -49,6 +49,7 @@ var comparisons = []struct {
 	{"passes", comparePasses},
 	{"delivery", compareDelivery},
 	{"idle", compareIdle},
+	{"button", compareButton},
 }
 
 // bench is what every comparison works with.
@@ -63,7 +64,7 @@ type bench struct {
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	only := flags.String("only", "", "run the groups whose name matches this `regexp`: http, resolve, mirror, index, startup, listing, clones, passes, delivery, idle")
+	only := flags.String("only", "", "run the groups whose name matches this `regexp`: http, resolve, mirror, index, startup, listing, clones, passes, delivery, idle, button")
 	seconds := flags.Float64("seconds", 8, "measure each pair for about so many `seconds`")
 	profile := flags.String("cpuprofile", "", "write a CPU profile of all of it to this `file`")
 	if err := flags.Parse(args); err != nil {
