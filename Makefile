@@ -18,6 +18,7 @@ test: prerequisites
 	$(GO) vet ./...
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fresh
+	$(MAKE) --no-print-directory extension
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 	$(MAKE) --no-print-directory fuzz
 	$(GO) build -o bin/signpost ./cmd/signpost

@@ -136,7 +136,6 @@ for (const [name, fetch, surroundings, want] of [
 	["not permitted", failing(broken), { permitted: false }, { state: "unreachable", reason: "permission" }],
 	["too slow", failing(new DOMException("slow", "TimeoutError")), {}, { state: "unreachable", reason: "timeout" }],
 	["a redirect to a sign-in", (_, { redirect }) => (redirect === "manual" ? { type: "opaqueredirect" } : Promise.reject(broken)), {}, { state: "signin", reason: "signin" }],
-	["JSON that is none", () => new Response("<", { headers: { "Content-Type": "application/json" } }), {}, { state: "unreachable", reason: "not_signpost" }],
 ]) {
 	test(`a request tells ${name}`, async () => {
 		const { request } = requestWith(fetch, surroundings);
@@ -147,6 +146,13 @@ for (const [name, fetch, surroundings, want] of [
 test("a page in HTML has no body for us", async () => {
 	const { request } = requestWith(() => new Response("<p>sign in", { headers: { "Content-Type": "text/html" } }));
 	assert.deepEqual(await request("https://s.example", "/x"), { status: 200, body: null, lifetime: 0, retryAfter: 0 });
+});
+
+test("JSON that is none has no body, and its status counts", async () => {
+	for (const [status, body] of [[200, "<"], [401, ""], [502, "<p>down"]]) {
+		const { request } = requestWith(() => new Response(body, { status, headers: { "Content-Type": "application/problem+json" } }));
+		assert.deepEqual(await request("https://s.example", "/x"), { status, body: null, lifetime: 0, retryAfter: 0 });
+	}
 });
 
 /** @param {any[]} replies in their order */

@@ -28,6 +28,21 @@ export function createRequest({ fetch, online, permitted, now }) {
 	}
 
 	/**
+	 * What a JSON answer holds. One that only calls itself JSON holds nothing: its status
+	 * still says what it is, as with the 401 of a proxy.
+	 * @param {Response} response
+	 * @returns {Promise<unknown>}
+	 */
+	async function read(response) {
+		try {
+			return await response.json();
+		} catch (error) {
+			if (error instanceof SyntaxError) return null;
+			throw error;
+		}
+	}
+
+	/**
 	 * Why nothing came. A redirect fails like a broken connection, and it is what a sign-in
 	 * in front of the server answers with: so it is looked for, without following it.
 	 * @param {string} serverURL
@@ -57,12 +72,11 @@ export function createRequest({ fetch, online, permitted, now }) {
 			const type = response.headers.get("Content-Type") ?? "";
 			return {
 				status: response.status,
-				body: /^application\/([a-z.-]+\+)?json\b/i.test(type) ? await response.json() : null,
+				body: /^application\/([a-z.-]+\+)?json\b/i.test(type) ? await read(response) : null,
 				lifetime: lifetime(response.headers.get("Cache-Control"), response.headers.get("Age")),
 				retryAfter: askedPause(response.headers.get("Retry-After"), now()),
 			};
 		} catch (error) {
-			if (error instanceof SyntaxError) return { state: "unreachable", reason: "not_signpost" };
 			return diagnose(serverURL, error);
 		}
 	};

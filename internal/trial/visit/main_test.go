@@ -44,7 +44,7 @@ func runTests(m *testing.M) (code int) {
 }
 
 // patience bounds what a browser does in a test.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // soon returns a context for what a browser does in a test.
 func soon(t *testing.T) context.Context {
