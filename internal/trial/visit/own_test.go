@@ -117,7 +117,7 @@ func TestOptionsOfAPackage(t *testing.T) {
 	must(t, browser.Wait(soon(t), tab, `(`+options+`).result.includes("answers")`, nil))
 	var shows optionsPage
 	must(t, tab.Evaluate(soon(t), options, &shows))
-	if shows.Address != wide.Server.URL || shows.Save || !strings.Contains(shows.Help, "built into") || shows.Primary != Primary || !strings.Contains(shows.Bitbucket, wide.Sites[0].URL()) {
+	if shows.Address != wide.Server.URL || shows.Save || !strings.Contains(shows.Help, "cannot be changed") || shows.Primary != Primary || !strings.Contains(shows.Bitbucket, wide.Sites[0].URL()) {
 		t.Errorf("the options page shows %+v", shows)
 	}
 }
