@@ -56,5 +56,5 @@ func mountNamespace(ctx context.Context) ([]string, error) {
 	}
 	return nil, fmt.Errorf("browser: policies are mounted over /etc/chromium, in a namespace of this browser's own: run this as root, "+
 		"or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or a container with --security-opt seccomp=unconfined), "+
-		"or leave out the test that installs by policy: %w", err)
+		"or leave out the tests with policies (-skip, see the README): %w", err)
 }
