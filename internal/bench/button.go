@@ -116,7 +116,7 @@ func buttonSide(ctx context.Context, unpacked, page string) (measure func(contex
 
 // weigh returns how many bytes the files of an extension have, but for its icons.
 func weigh(unpacked string) (bytes int64, err error) {
-	err = filepath.WalkDir(unpacked, func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(unpacked, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			if err == nil && entry.Name() == "icons" {
 				return filepath.SkipDir
