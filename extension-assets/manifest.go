@@ -56,8 +56,9 @@ func manifest(b Browser, plain []byte, in Input, a addresses, scripts []string) 
 	return marshal(m)
 }
 
-// contentScriptsRunAt is when the content scripts begin: nothing of the page waits for them.
-const contentScriptsRunAt = "document_idle"
+// contentScriptsRunAt is when the content scripts begin: early enough for the answer to be there when the
+// page is. They touch nothing of it before.
+const contentScriptsRunAt = "document_start"
 
 // anyServer is what the pages and the worker of the plain extension may ask, since it does not know
 // its server yet.

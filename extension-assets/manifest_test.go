@@ -149,7 +149,7 @@ func TestContentScriptsAreThoseThatThePlainExtensionRegisters(t *testing.T) {
 	p := build(t, input(t, extension.Files))
 	for _, b := range extension.Browsers {
 		scripts := manifestOf(t, p, b).Scripts
-		if len(scripts) != 1 || scripts[0].RunAt != "document_idle" {
+		if len(scripts) != 1 || scripts[0].RunAt != "document_start" {
 			t.Fatalf("%s: %+v", b, scripts)
 		}
 		if diff := cmp.Diff(want, scripts[0].JS); diff != "" {

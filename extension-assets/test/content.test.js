@@ -50,6 +50,7 @@ function pageWith(body, { href = file, top = head } = {}) {
 	const page = {
 		now: 1000,
 		document,
+		Event: window.Event,
 		signpost: runInContext("signpost", context),
 		views: () => [...document.querySelectorAll('[data-signpost="view"]')],
 		view: () => page.views()[0],
@@ -98,6 +99,21 @@ async function started(page, transport = {}) {
 	await page.settle();
 	return page;
 }
+
+test("the question goes out before the page is there, and nothing of the page is touched", async () => {
+	const page = pageWith("");
+	let readyState = "loading";
+	Object.defineProperty(page.document, "readyState", { get: () => readyState });
+	await started(page);
+	assert.deepEqual(page.asked, [{ address: file, again: false }]);
+	await page.pass(1000);
+	assert.equal(page.views().length, 0, "however long the page takes");
+	page.document.body.innerHTML = files;
+	readyState = "interactive";
+	page.document.dispatchEvent(new page.Event("DOMContentLoaded"));
+	assert.equal(page.view().getAttribute("href"), to(file).url, "with its link at once");
+	assert.equal(page.view().parentNode.className, "aui-buttons");
+});
 
 test("the scripts define one name", () => {
 	const context = createContext({ Map, Set });

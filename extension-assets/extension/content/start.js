@@ -27,7 +27,14 @@
 		const unwatch = signpost.watchAddress(window, navigated);
 		window.addEventListener("online", () => void retry(true), { signal });
 		document.addEventListener("visibilitychange", () => void retry(false), { signal });
-		arrange();
+		if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", loaded, { once: true, signal });
+		else arrange();
+
+		/** The page is there, and the answer often too. */
+		function loaded() {
+			since = Date.now();
+			arrange();
+		}
 
 		/** Leaves nothing behind: a link that nobody keeps true is worse than none. */
 		function leave() {
@@ -84,7 +91,7 @@
 		function arrange() {
 			if (signal.aborted) return;
 			if (!transport.alive()) return leave();
-			if (!signpost.isBitbucket(document) || !document.body) return;
+			if (document.readyState === "loading" || !document.body || !signpost.isBitbucket(document)) return;
 			const others = button.foreign();
 			if (others.length > 0 && transport.yields) return leave();
 			for (const other of others) other.remove();

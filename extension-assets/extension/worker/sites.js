@@ -24,7 +24,7 @@ export function registerSites({ bitbucketURLs }) {
 		const [registered] = await chrome.scripting.getRegisteredContentScripts({ ids: [id] });
 		if (matches.sort().join() === (registered?.matches ?? []).sort().join()) return;
 		if (registered) await chrome.scripting.unregisterContentScripts({ ids: [id] });
-		if (matches.length > 0) await chrome.scripting.registerContentScripts([{ id, matches, js: contentScripts, runAt: "document_idle" }]);
+		if (matches.length > 0) await chrome.scripting.registerContentScripts([{ id, matches, js: contentScripts, runAt: "document_start" }]);
 	}).catch((error) => console.error("Signpost: registering the content scripts failed", error));
 	return turn;
 }

@@ -42,7 +42,7 @@ type Look struct {
 type Report struct {
 	Now    Look
 	Seen   []SeenLook // the oldest first
-	Loaded float64    // milliseconds since the navigation began, when DOMContentLoaded was over
+	Loaded float64    // milliseconds since the navigation began, at DOMContentLoaded
 }
 
 // SeenLook is a Look, and when it began.

@@ -36,7 +36,7 @@
   // After a navigation in the page, and after those whom it concerns have heard of it.
   navigation.addEventListener("currententrychange", () => setTimeout(note));
 
-  const drawn = () => performance.getEntriesByType("navigation")[0]?.domContentLoadedEventEnd ?? 0;
+  const drawn = () => performance.getEntriesByType("navigation")[0]?.domContentLoadedEventStart ?? 0;
   Object.defineProperty(globalThis, "witness", {
     value: {
       /** What was seen, the look now, and when the page's content was there (milliseconds). */
