@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,21 +21,24 @@ func TestEveryPage(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			g := invite(t, wide)
+			var all sync.WaitGroup
 			for _, site := range wide.Sites {
 				if site.Version != version {
 					continue
 				}
-				tab := g.tab(t)
-				pages := site.Pages()
+				tab, pages := g.tab(t), site.Pages()
 				if site.ContextPath != "" {
 					pages = oneOfEachType(pages)
 				}
-				for _, page := range pages {
-					if err := g.visit(soon(t), tab, page); err != nil {
-						t.Errorf("%s, %s (%s): %v", site.Name(), page.Name, page.URL, err)
+				all.Go(func() {
+					for _, page := range pages {
+						if err := g.visit(t.Context(), tab, page); err != nil {
+							t.Errorf("%s, %s (%s): %v", site.Name(), page.Name, page.URL, err)
+						}
 					}
-				}
+				})
 			}
+			all.Wait()
 		})
 	}
 }
@@ -61,6 +65,8 @@ const (
 )
 
 func (g *guest) visit(ctx context.Context, tab *browser.ChromiumTab, page Page) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	best := time.Hour
 	for range mostTries {
 		if err := tab.Open(ctx, page.URL); err != nil {
@@ -84,6 +90,7 @@ func (g *guest) visit(ctx context.Context, tab *browser.ChromiumTab, page Page) 
 // where tells of the page that is open where its button is.
 const where = `(() => {
   const button = document.querySelector('[data-signpost="view"]');
+  if (!button) return null; // the page draws itself anew just now
   const box = button.getBoundingClientRect();
   const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
   const places = ".pull-request-actions, .branch-selector-toolbar #branch-actions, #repository-layout-revision-selector, .aui-page-header-actions";
@@ -110,7 +117,7 @@ func (g *guest) look(ctx context.Context, tab browser.Tab, r Report, page Page) 
 		Kind          string
 		Seen, Toolbar bool
 	}
-	if err := tab.Evaluate(ctx, where, &is); err != nil {
+	if err := browser.Wait(ctx, tab, where, &is); err != nil {
 		return err
 	}
 	if is.Kind != page.Kind {
