@@ -249,6 +249,29 @@ func (f *Firefox) Click(ctx context.Context, selector string) error {
 	return fmt.Errorf("browser: nothing is %s", selector)
 }
 
+// RightClick clicks the middle of what a CSS selector finds first with the right button, which
+// opens the context menu.
+func (f *Firefox) RightClick(ctx context.Context, selector string) error {
+	name, err := json.Marshal(selector)
+	if err != nil {
+		return err
+	}
+	var at struct{ X, Y float64 }
+	script := `(() => { const box = document.querySelector(` + string(name) + `).getBoundingClientRect();
+		return { x: Math.round(box.x + box.width / 2), y: Math.round(box.y + box.height / 2) }; })()`
+	if err := f.Evaluate(ctx, script, &at); err != nil {
+		return err
+	}
+	type action map[string]any
+	return f.remote.call(ctx, "WebDriver:PerformActions", map[string]any{"actions": []action{{
+		"type": "pointer", "id": "mouse", "parameters": action{"pointerType": "mouse"}, "actions": []action{
+			{"type": "pointerMove", "x": at.X, "y": at.Y, "origin": "viewport"},
+			{"type": "pointerDown", "button": 2},
+			{"type": "pointerUp", "button": 2},
+		},
+	}}}, nil)
+}
+
 // ExtensionURL returns the address of a page of an add-on, which differs from profile to profile.
 func (f *Firefox) ExtensionURL(ctx context.Context, id, page string) (string, error) {
 	name, err := json.Marshal(id)

@@ -2,9 +2,9 @@ package visit
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -91,22 +91,79 @@ func TestFirefox(t *testing.T) {
 // TestFirefoxKeyboardShortcut runs the command of the shortcut, which opens the link of the page.
 func TestFirefoxKeyboardShortcut(t *testing.T) {
 	t.Parallel()
-	f, _ := firefox(t, wide, strings.TrimPrefix(Primary, "https://")+":443")
+	f, _ := firefox(t, wide, sourcegraph)
 	page := plainSites()[0].URL() + "/projects/WEB/repos/storefront/browse/README.md#2"
 	must(t, f.Open(soon(t), page))
 	linked(t, f, wide)
 	want, _, err := wide.Resolve(page)
 	must(t, err)
 	must(t, f.EvaluateInBrowser(soon(t), `document.querySelector("keyset[id^='ext-keyset'] key").doCommand();`, nil))
+	opens(t, f, want)
+}
+
+// opens waits until a tab has an address, whether or not anybody answers there.
+func opens(t *testing.T, f *browser.Firefox, want string) {
+	t.Helper()
+	eventually(t, f, `return gBrowser.tabs.some((tab) => tab.linkedBrowser.currentURI.spec === `+quoted(want)+`);`)
+}
+
+// eventually runs a script in the window of the browser until it returns true.
+func eventually(t *testing.T, f *browser.Firefox, script string) {
+	t.Helper()
 	ctx := soon(t)
 	for {
-		var open []string
-		must(t, f.EvaluateInBrowser(ctx, `return gBrowser.tabs.map((tab) => tab.linkedBrowser.currentURI.spec);`, &open))
-		if slices.Contains(open, want) {
+		var done bool
+		if err := f.EvaluateInBrowser(ctx, script, &done); err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		if done {
 			return
 		}
-		if ctx.Err() != nil {
-			t.Fatalf("the tabs show %s, want %s", open, want)
-		}
 	}
+}
+
+// quoted writes a text as JavaScript.
+func quoted(text string) string {
+	out, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // it is a string
+	}
+	return string(out)
+}
+
+// sourcegraph is the host of the primary, which a click on a link asks.
+var sourcegraph = strings.TrimPrefix(Primary, "https://") + ":443"
+
+// TestFirefoxContextMenu clicks a link to a file with the right button.
+func TestFirefoxContextMenu(t *testing.T) {
+	t.Parallel()
+	f, _ := firefox(t, wide, sourcegraph)
+	base := plainSites()[4].URL() + "/projects/WEB/repos/storefront/browse/"
+	must(t, f.Open(soon(t), base+"cart"))
+	linked(t, f, wide)
+	want, _, err := wide.Resolve(base + "cart/price.go")
+	must(t, err)
+	const entry = `a[data-double-entry][href*="price.go"]`
+	must(t, browser.Wait(soon(t), f, `document.querySelector(`+quoted(entry)+`) !== null`, nil))
+	must(t, f.RightClick(soon(t), entry))
+	eventually(t, f, `
+		const item = [...document.querySelectorAll("#contentAreaContextMenu menuitem")].find((item) => item.label === "Open in Sourcegraph" && !item.hidden);
+		item?.doCommand();
+		return Boolean(item);`)
+	opens(t, f, want)
+}
+
+// TestFirefoxKeyword types the keyword and a word into the address bar.
+func TestFirefoxKeyword(t *testing.T) {
+	t.Parallel()
+	f, _ := firefox(t, wide, sourcegraph)
+	must(t, f.Open(soon(t), plainSites()[4].URL()+"/projects/WEB/repos/storefront/browse"))
+	linked(t, f, wide)
+	must(t, f.EvaluateInBrowser(soon(t), `gURLBar.focus(); gURLBar.search("sg func Price");`, nil))
+	eventually(t, f, `
+		const first = gURLBar.view.visibleResults?.[0];
+		if (first?.payload.keyword !== "sg") return false;
+		gURLBar.handleNavigation({});
+		return true;`)
+	opens(t, f, Primary+"/search?q=func%20Price")
 }
