@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/url"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -312,5 +313,17 @@ func TestASourceThatIsNotWholeIsRefused(t *testing.T) {
 		if _, err := extension.Build(input(t, files)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want something about %s", name, err, c.want)
 		}
+	}
+}
+
+// A server packs when it starts. A compressor for each of the hundred files took a hundred megabytes.
+func TestPackingTakesLittleMemory(t *testing.T) {
+	in := input(t, extension.Files)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	build(t, in)
+	runtime.ReadMemStats(&after)
+	if got, most := (after.TotalAlloc-before.TotalAlloc)>>20, uint64(12); got > most {
+		t.Errorf("packing allocates %d MiB, want at most %d", got, most)
 	}
 }
