@@ -131,17 +131,18 @@ type builder struct {
 	publisher *Publisher
 	built     Configuration // of the packages that are published
 	signed    *SignedXPI
+	outdated  bool   // signed is another than in the packages that are published
 	complaint string // about the signed XPI, said already
 }
 
 // build builds what is wanted unless that is what is published.
 func (b *builder) build(ctx context.Context) {
 	p := b.publisher
-	changed := b.lookForSigned(ctx)
+	b.lookForSigned(ctx)
 	p.mu.Lock()
 	wanted, problem, published := p.wanted, p.problem, p.published
 	p.mu.Unlock()
-	if problem != nil && !errors.Is(problem, ErrNotBuilt) || published != nil && !changed && b.built.equal(wanted) {
+	if problem != nil && !errors.Is(problem, ErrNotBuilt) || published != nil && !b.outdated && b.built.equal(wanted) {
 		return
 	}
 	packages, err := Pack(ctx, p.o.Records, p.o.Source, wanted, b.signed)
@@ -159,15 +160,15 @@ func (b *builder) build(ctx context.Context) {
 		p.o.Logger.ErrorContext(ctx, "the browser extension cannot be built", "err", err)
 		return
 	}
-	p.problem, p.published, b.built = nil, packages, wanted
+	p.problem, p.published, b.built, b.outdated = nil, packages, wanted, false
 	p.o.Logger.InfoContext(ctx, "browser extension built", "version", packages.Version, "id", packages.ChromeID, "xpi_signed", packages.XPISigned)
 	if b.signed != nil && !packages.XPISigned {
 		p.o.Logger.WarnContext(ctx, "the signed XPI is of another add-on and is not handed out: have the one of this server signed", "id", packages.FirefoxID)
 	}
 }
 
-// lookForSigned tells whether the signed XPI is another than before.
-func (b *builder) lookForSigned(ctx context.Context) bool {
+// lookForSigned notes when the signed XPI is another than before.
+func (b *builder) lookForSigned(ctx context.Context) {
 	signed, changed, err := b.publisher.o.Signed()
 	if err != nil {
 		if complaint := err.Error(); complaint != b.complaint {
@@ -178,7 +179,6 @@ func (b *builder) lookForSigned(ctx context.Context) bool {
 		b.complaint = ""
 	}
 	if changed {
-		b.signed = signed
+		b.signed, b.outdated = signed, true
 	}
-	return changed
 }

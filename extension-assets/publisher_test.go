@@ -297,6 +297,16 @@ func TestASignedXPIIsHandedOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		records.fail(errors.New("the disk is gone"))
+		put <- file{signed: signed}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		records.fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if p.Current() == first {
+			t.Error("what was signed while nothing could be built was forgotten")
+		}
 		next := func(f file) *extension.Packages {
 			put <- f
 			time.Sleep(time.Minute)
