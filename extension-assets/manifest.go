@@ -64,12 +64,13 @@ const contentScriptsRunAt = "document_start"
 // its server yet.
 const anyServer = "connect-src http: https:"
 
-// narrowConnections lets the packed extension ask its own server alone. An IPv6 address cannot be
-// written into a policy (CSP3 has no such host), so for one it stays as it is; the host permissions bound it too.
+// narrowConnections lets the packed extension ask its own server alone. An IPv6 address and a name with an
+// underscore cannot be written into a policy (CSP3 has no such hosts), so for these it stays as it is; the host
+// permissions bound it too.
 func (m fields) narrowConnections(a addresses) {
 	policies, _ := m["content_security_policy"].(map[string]any)
 	pages, _ := policies["extension_pages"].(string)
-	if a.server.Host[0] != '[' && pages != "" {
+	if !strings.ContainsAny(a.server.Host, "[_") && pages != "" {
 		policies["extension_pages"] = strings.Replace(pages, anyServer, "connect-src "+a.server.Scheme+"://"+a.server.Host, 1)
 	}
 }

@@ -3,6 +3,7 @@ package extension_test
 import (
 	"encoding/base64"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -122,6 +123,7 @@ func TestPagesOfThePackedExtensionMayAskItsServerAlone(t *testing.T) {
 		"https://signpost.example.com":          "connect-src https://signpost.example.com;",
 		"https://signpost.example.com:8443/ctx": "connect-src https://signpost.example.com:8443;",
 		"http://[::1]:7080":                     "connect-src http: https:;", // a policy has no IPv6 hosts
+		"https://sign_post.example.com":         "connect-src http: https:;", // nor underscores
 	} {
 		in := input(t, extension.Files)
 		in.Configuration.ServerURL = server
@@ -131,6 +133,29 @@ func TestPagesOfThePackedExtensionMayAskItsServerAlone(t *testing.T) {
 			if !regexp.MustCompile(regexp.QuoteMeta(want)).MatchString(policy) {
 				t.Errorf("%s on %s: %s lacks %s", server, b, policy, want)
 			}
+		}
+	}
+}
+
+// What only the plain extension does is not packed: it has no permission to register scripts.
+func TestAPackedExtensionRegistersNoScripts(t *testing.T) {
+	t.Parallel()
+	if !strings.Contains(source(t, "extension/worker/sites.js"), "export function registerSites(") ||
+		!strings.Contains(source(t, "extension/background.js"), `import { registerSites } from "./worker/sites.js";`) {
+		t.Fatal("worker/sites.js is not what packing replaces")
+	}
+	p := build(t, input(t, extension.Files))
+	for _, file := range p.Unpacked() {
+		if strings.Contains(string(file.Content), "chrome.scripting") || strings.Contains(string(file.Content), "contentScripts") {
+			t.Errorf("%s registers scripts", file.Name)
+		}
+		if strings.HasSuffix(file.Name, "/content-scripts.js") {
+			t.Errorf("%s is packed", file.Name)
+		}
+	}
+	for _, b := range extension.Browsers {
+		if got := unpacked(p, string(b)+"/worker/sites.js"); got != "export const registerSites = () => undefined;\n" {
+			t.Errorf("%s: worker/sites.js is %q", b, got)
 		}
 	}
 }

@@ -17,6 +17,7 @@ const (
 	manifestName       = "manifest.json"
 	builtinName        = "builtin.js"
 	contentScriptsName = "content-scripts.js"
+	sitesName          = "worker/sites.js"
 	managedName        = "managed.json"
 	userscriptMain     = "userscript/main.js"
 	bookmarkletMain    = "userscript/bookmarklet.js"
@@ -138,6 +139,10 @@ func (s *source) builtin(c Configuration) ([]byte, error) {
 // of < > & and of the line separators, which encoding/json makes, keep it one everywhere.
 func scriptLiteral(c Configuration) ([]byte, error) { return json.Marshal(c) }
 
+// packedSites stands in the place of worker/sites.js, which registers the content scripts of the plain
+// extension: those of a packed one stand in its manifest.
+const packedSites = "export const registerSites = () => undefined;\n"
+
 // tree returns the files of the extension for a browser, by name.
 func (s *source) tree(b Browser, manifest, builtin []byte) []File {
 	files := make([]File, 0, len(s.names))
@@ -148,6 +153,10 @@ func (s *source) tree(b Browser, manifest, builtin []byte) []File {
 			content = manifest
 		case builtinName:
 			content = builtin
+		case sitesName:
+			content = []byte(packedSites)
+		case contentScriptsName:
+			continue // for sites.js
 		case managedName:
 			if b == Firefox { // it has no schema of managed values
 				continue

@@ -81,8 +81,6 @@ interface Status {
 	failure: OtherAnswer | null;
 	/** Host patterns that the browser has not granted, the server's first. */
 	withheld: string[];
-	/** Whether sites are registered by this build itself (the plain build). */
-	plain: boolean;
 }
 
 /** How the content scripts reach Signpost: by the worker, or by a userscript. */
@@ -113,6 +111,10 @@ interface FileHeader {
 
 /** What the content scripts share, in the one name that they define. */
 interface ContentScripts {
+	/** Marks what this copy of the extension puts into a page. */
+	mark(element: HTMLElement, what: "view" | "file"): void;
+	/** Whether this copy has marked it, and no other. */
+	owns(element: HTMLElement): boolean;
 	isBitbucket(document: Document): boolean;
 	findPlace(document: Document): Place | null;
 	findFiles(document: Document, address: string): FileHeader[];
@@ -122,7 +124,8 @@ interface ContentScripts {
 	createEdge(document: Document, again: () => void): { host: HTMLElement; show(shown: Shown, text: Transport["text"]): void; fit(): void };
 	watchAddress(window: Window, changed: () => void): () => void;
 	watchPage(document: Document, changed: () => void): { ignore(): void; stop(): void };
-	createButton(document: Document, text: Transport["text"], again: () => void): { show(shown: Shown): void; arrange(patient: boolean): "placed" | "wait"; foreign(): Element[]; remove(): void };
+	createButton(document: Document, text: Transport["text"], again: () => void): { show(shown: Shown): void; arrange(patient: boolean): "placed" | "wait"; /** What stands in the page of others (a copy before an update, a second copy, the userscript), and what the page has copied of ours. */
+	foreign(): HTMLElement[]; remove(): void };
 	createFiles(document: Document, transport: Transport, arranged: () => void): { arrange(address: string): void; remove(): void };
 	start(transport: Transport): void;
 }

@@ -4,7 +4,7 @@
 import { builtin } from "./builtin.js";
 import { baseAddress } from "./worker/address.js";
 import { createAsk } from "./worker/ask.js";
-import { showBadge, showSetUp } from "./worker/badge.js";
+import { nextBadge, showSetUp } from "./worker/badge.js";
 import { permitted, root, withheld } from "./worker/browser.js";
 import { Cache } from "./worker/cache.js";
 import { Configuration } from "./worker/configuration.js";
@@ -15,16 +15,19 @@ import { search, suggest } from "./worker/omnibox.js";
 import { Pauses } from "./worker/pauses.js";
 import { Resolver } from "./worker/resolver.js";
 import { createRequest } from "./worker/server.js";
-import { plain, registerSites } from "./worker/sites.js";
+import { registerSites } from "./worker/sites.js";
 
 chrome.runtime.onMessage.addListener((raw, sender, respond) => {
 	const message = readMessage(raw);
 	if (!message || !mayAsk(message, sender, { id: chrome.runtime.id, root })) return undefined;
+	const ofTab = message.type === "resolve" && sender.frameId === 0 ? sender.tab?.id : undefined;
+	const show = ofTab === undefined ? null : nextBadge(ofTab);
 	void answer(message).then((given) => {
 		respond(given);
-		if (message.type === "resolve" && sender.tab?.id !== undefined && sender.frameId === 0) return showBadge(sender.tab.id, given);
+		return show?.(given);
 	}, () => respond());
-	return true; // the answer comes later
+	// The answer comes later.
+	return true;
 });
 chrome.runtime.onInstalled.addListener(({ reason }) => void installed(reason));
 chrome.runtime.onStartup.addListener(() => void surface());
@@ -107,7 +110,7 @@ async function save(typed) {
 /** @returns {Promise<Status>} */
 async function status() {
 	const settings = await configuration.complete();
-	return { settings, failure: configuration.failure, withheld: await withheld(settings), plain };
+	return { settings, failure: configuration.failure, withheld: await withheld(settings) };
 }
 
 /** @param {string} reason */
@@ -115,7 +118,8 @@ async function installed(reason) {
 	await surface();
 	const { serverURL } = await configuration.settings();
 	if (reason !== "install" || serverURL) return;
-	const { installType } = await chrome.management.getSelf(); // a policy brings its address a little later
+	// A policy brings its address a little later.
+	const { installType } = await chrome.management.getSelf();
 	if (installType !== "admin") await chrome.runtime.openOptionsPage();
 }
 

@@ -25,6 +25,8 @@ for (const [name, link, base, ok] of [
 	["a space", primary + "/a b", primary, false],
 	["not encoded", primary + "/ä", primary, false],
 	["no primary URL is known", primary + "/h/r", null, false],
+	["without its slashes, which a page reads as below itself", "https:sourcegraph.example.com/h/r", primary, false],
+	["with one slash", "https:/sourcegraph.example.com/h/r", primary, false],
 	["a number", 7, primary, false],
 	["nothing", undefined, primary, false],
 ]) {

@@ -97,6 +97,37 @@ test("a doubt asks again, but not all the time", async () => {
 	assert.equal(seen.asked.length, 2);
 });
 
+test("a doubt waits for a question that is under way", async () => {
+	const { configuration, seen } = configurationWith({ built: builtin });
+	await configuration.complete();
+	seen.now = 60_000;
+	let answer = () => undefined;
+	seen.answer = () => new Promise((resolve) => (answer = () => resolve({ status: 200, body: { ...body, primaryURL: "https://new.example" }, lifetime: 60_000, retryAfter: 0 })));
+	assert.equal((await configuration.complete()).primaryURL, "https://sg.example", "it asks in the background");
+	const doubt = configuration.doubt();
+	await settled();
+	answer();
+	assert.equal((await doubt).primaryURL, "https://new.example");
+	assert.equal(seen.asked.length, 2);
+});
+
+for (const [name, server, primaryURL, asked] of [
+	["another instance than anybody's own", { configuration: { ...body, primaryURL: "https://sourcegraph.com" } }, null, 0],
+	["an address that is none", { configuration: { ...body, primaryURL: "javascript:alert(1)" } }, null, 0],
+	["a time that never comes", { until: 1e15 }, "https://sg.example", 0],
+	["no time", { until: null }, "https://sg.example", 1],
+]) {
+	test(`what is stored is read with distrust: ${name}`, async () => {
+		const stored = { server: { serverURL: builtin.serverURL, configuration: body, until: 60_000, ...server } };
+		const { configuration, seen } = configurationWith({ built: builtin, stored });
+		assert.equal((await configuration.complete()).primaryURL, primaryURL);
+		assert.equal(seen.asked.length, asked);
+		seen.now = 60 * 60_000;
+		await configuration.complete();
+		assert.equal(seen.asked.length, 1, "after an hour at the latest it is asked for");
+	});
+}
+
 test("a typed address is kept, and asked", async () => {
 	const { configuration, seen } = configurationWith();
 	assert.equal((await configuration.complete()).serverURL, null);

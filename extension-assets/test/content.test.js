@@ -284,6 +284,10 @@ test("an address that is not the server's leaves the page as it was", async () =
 test("a worker that does not answer is told", async () => {
 	const page = await started(pageWith(files), { answer: () => Promise.reject(new Error("gone")) });
 	assert.equal(page.view().title, messages.why_extension.message);
+	await page.pass(9_999);
+	assert.equal(page.asked.length, 1);
+	await page.pass(1);
+	assert.equal(page.asked.length, 2, "it was stopped, perhaps, and starts again");
 });
 
 test("what an old copy has left is replaced, and a userscript yields", async () => {
@@ -293,6 +297,49 @@ test("what an old copy has left is replaced, and a userscript yields", async () 
 	assert.equal(page.view().getAttribute("href"), to(file).url);
 	const other = await started(pageWith(old), { yields: true });
 	assert.deepEqual(other.views().map((view) => view.textContent), ["old"]);
+});
+
+test("a page with two copies of the extension has one button, that of the one that came last", async () => {
+	const page = await started(pageWith(files));
+	await page.redraw((document) => {
+		document.querySelector(".aui-buttons").insertAdjacentHTML("beforeend", '<a data-signpost="view" data-signpost-copy="0.5" href="https://other.example">other</a>');
+		page.view().remove();
+	});
+	assert.deepEqual(page.views().map((view) => view.textContent), ["other"]);
+	await page.redraw((document) => document.body.append("x"));
+	assert.deepEqual(page.views().map((view) => view.textContent), ["other"], "and leaves it alone");
+});
+
+test("what a page copies of the button goes", async () => {
+	const page = await started(pageWith(files));
+	await page.redraw((document) => document.body.append(page.view().cloneNode(true)));
+	assert.equal(page.views().length, 1);
+	assert.equal(page.view().parentNode.className, "aui-buttons");
+});
+
+test("a page that comes into view after a minute has its link anew, and keeps it while the server is away", async () => {
+	let answer = to;
+	const page = await started(pageWith(files), { answer: (address) => answer(address) });
+	const comesIntoView = async () => {
+		page.document.dispatchEvent(new page.document.defaultView.Event("visibilitychange"));
+		await page.settle();
+	};
+	page.now += 59_999;
+	await comesIntoView();
+	assert.equal(page.asked.length, 1);
+	page.now += 1;
+	answer = () => ({ state: "unreachable", reason: "network", retryAt: page.now + 2000 });
+	await comesIntoView();
+	assert.equal(page.asked.length, 2);
+	assert.equal(page.view().getAttribute("href"), to(file).url);
+	page.now += 60_000;
+	answer = () => link("https://new.example/x");
+	await comesIntoView();
+	assert.equal(page.view().getAttribute("href"), "https://new.example/x");
+	page.now += 60_000;
+	answer = () => ({ state: "missing", reason: "repository_not_found" });
+	await comesIntoView();
+	assert.equal(page.view().getAttribute("href"), null, "a server that says that it is gone is believed");
 });
 
 test("a page that is not Bitbucket's gets nothing", async () => {

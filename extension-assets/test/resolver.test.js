@@ -11,10 +11,11 @@ const success = (url, lifetime = 60_000) => ({ status: 200, body: { url, kind: "
 
 /** @param {(path: string, wish: any) => any} answer */
 function resolverWith(answer, settings = {}) {
-	const seen = { asked: [], doubts: 0, after: primary, now: 0 };
+	const seen = { asked: [], doubts: 0, primary, after: primary, now: 0 };
 	const configuration = {
 		failure: null,
-		complete: async () => ({ serverURL: server, primaryURL: primary, bitbucketURLs: ["https://b.example/ctx"], ...settings }),
+		settings: async () => ({ serverURL: server, primaryURL: seen.primary, bitbucketURLs: ["https://b.example/ctx"], ...settings }),
+		complete: async () => configuration.settings(),
 		doubt: async () => (seen.doubts++, { primaryURL: seen.after }),
 	};
 	const ask = async (to, path, wish) => (seen.asked.push({ to, path, wish }), answer(path, wish));
@@ -88,6 +89,33 @@ test("a primary URL that has just changed is asked for once more", async () => {
 	seen.after = "https://new.example";
 	assert.equal((await resolver.resolve(page, false)).url, "https://new.example/x");
 	assert.equal(seen.doubts, 1);
+});
+
+test("a link below the primary URL of before is not used, and was not kept", async () => {
+	const { promise, resolve } = deferred();
+	let reply = promise;
+	const { resolver, seen } = resolverWith(() => reply);
+	const asked = resolver.resolve(page, false);
+	seen.primary = seen.after = "https://new.example";
+	resolve(success(primary + "/x"));
+	assert.equal((await asked).reason, "untrusted", "it changed while the question was under way");
+	reply = success("https://new.example/x");
+	assert.equal((await resolver.resolve(page, false)).url, "https://new.example/x");
+	assert.equal((await resolver.resolve(page, false)).url, "https://new.example/x");
+	assert.equal(seen.asked.length, 2, "this one is kept");
+	seen.primary = seen.after = "https://newest.example";
+	reply = success("https://newest.example/x");
+	assert.equal((await resolver.resolve(page, false)).url, "https://newest.example/x");
+	assert.equal(seen.asked.length, 3);
+});
+
+test("an address that the server does not take is told, not asked", async () => {
+	const { resolver, seen } = resolverWith(() => success(primary + "/x"));
+	const long = page + "a".repeat(8200);
+	assert.ok(readMessage({ type: "resolve", address: long }));
+	assert.deepEqual(await resolver.resolve(long, false), { state: "missing", reason: "invalid_url" });
+	assert.deepEqual(await resolver.resolveAll([long]), [{ state: "missing", reason: "invalid_url" }]);
+	assert.deepEqual(seen.asked, []);
 });
 
 test("without a server nothing is asked", async () => {

@@ -13,7 +13,6 @@ let registered = [];
 globalThis.chrome = /** @type {any} */ ({
 	runtime: {
 		getURL: (path) => "chrome-extension://abc/" + path,
-		getManifest: () => ({ permissions: ["contextMenus", "scripting", "storage"] }),
 		openOptionsPage: told("options"),
 	},
 	i18n: { getMessage: (name, value) => (value ? `${name} ${value}` : name) },
@@ -29,7 +28,7 @@ globalThis.chrome = /** @type {any} */ ({
 	},
 });
 
-const { showBadge, showSetUp } = await import("../extension/worker/badge.js");
+const { nextBadge, showSetUp } = await import("../extension/worker/badge.js");
 const { withheld } = await import("../extension/worker/browser.js");
 const { showMenu } = await import("../extension/worker/menus.js");
 const { search, suggest } = await import("../extension/worker/omnibox.js");
@@ -84,14 +83,21 @@ test("the menu is for links to Bitbucket in pages of the hosts", async () => {
 });
 
 test("the badge is empty for a link and tells the rest", async () => {
-	await showBadge(1, { state: "link" });
-	await showBadge(2, { state: "unreachable", reason: "network" });
+	await nextBadge(1)({ state: "link" });
+	await nextBadge(2)({ state: "unreachable", reason: "network" });
 	await showSetUp({ ...settings, serverURL: null });
 	assert.deepEqual(calls, [
 		["badge", { tabId: 1, text: "" }], ["title", { tabId: 1, title: "name" }],
 		["badge", { tabId: 2, text: "!" }], ["title", { tabId: 2, title: "why_network" }],
 		["badge", { text: "!" }], ["title", { title: "why_no_server" }],
 	]);
+});
+
+test("an answer that comes late does not change the badge of the page after", async () => {
+	const [older, newer] = [nextBadge(1), nextBadge(1)];
+	await newer({ state: "link" });
+	await older({ state: "missing", reason: "unsupported_page" });
+	assert.deepEqual(calls.map(([, { text }]) => text).filter((text) => text !== undefined), [""]);
 });
 
 test("the plain build registers its scripts for what was granted, once", async () => {

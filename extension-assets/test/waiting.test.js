@@ -180,7 +180,7 @@ test("a server that fails is left alone, and asked by people", async () => {
 });
 
 test("429 obeys Retry-After, for people too", async () => {
-	const { ask, clock, counts } = askWith(reply(429, { code: "rate_limited" }, 30_000), reply(200, {}));
+	const { ask, clock, counts } = askWith(reply(429, null, 30_000), reply(200, {}));
 	assert.equal((await ask("s", "/x")).retryAt, 30_000);
 	clock.now = 29_999;
 	assert.equal((await ask("s", "/x", { again: true })).state, "unreachable");
@@ -195,6 +195,16 @@ test("a Bitbucket that is down pauses the page, not the server", async () => {
 	assert.equal((await ask("s", "/x", { page: "a" })).reason, "bitbucket_unavailable");
 	assert.deepEqual(await ask("s", "/x", { page: "b" }), reply(200, {}));
 	assert.equal(counts().asked, 2);
+});
+
+test("a Bitbucket that limits us pauses the page, for people too, and not the server", async () => {
+	const { ask, clock, counts } = askWith(reply(429, { code: "rate_limited" }, 30_000), reply(200, {}), reply(200, {}));
+	assert.equal((await ask("s", "/x", { page: "a" })).reason, "rate_limited");
+	assert.equal((await ask("s", "/x", { page: "a", again: true })).retryAt, 30_000);
+	assert.deepEqual(await ask("s", "/x", { page: "b" }), reply(200, {}));
+	clock.now = 30_000;
+	assert.deepEqual(await ask("s", "/x", { page: "a" }), reply(200, {}));
+	assert.equal(counts().asked, 3);
 });
 
 test("what is not on Sourcegraph is no failure", async () => {

@@ -4,7 +4,7 @@
 // Addresses: which are those of Signpost and Bitbucket, whether a page lies below one, and
 // how a browser spells the permission for one. Pure; nothing here asks anything.
 
-/** Characters; the server takes no longer address either. */
+/** Characters; the server takes no longer address of a page either. */
 const longestAddress = 8192;
 
 /**
@@ -12,7 +12,7 @@ const longestAddress = 8192;
  * @returns {URL | null} an absolute http or https address
  */
 function webURL(value) {
-	if (typeof value !== "string" || value.length > longestAddress) return null;
+	if (typeof value !== "string") return null;
 	try {
 		const url = new URL(value);
 		return url.protocol === "http:" || url.protocol === "https:" ? url : null;
@@ -104,7 +104,9 @@ function primaryAddress(value) {
 function checkLink(value, primaryURL) {
 	const url = webURL(value);
 	if (!url || !primaryURL || url.username || url.password) return null;
-	if (!/^[!-[\]-~]+$/.test(String(value))) return null; // printable ASCII, no backslash: browsers would mend it
+	// Printable ASCII without a backslash: browsers would mend it. And with both slashes: in a page, an
+	// address like https:host/x is one below the page's own.
+	if (!/^https?:\/\/[!-[\]-~]+$/i.test(String(value))) return null;
 	return liesBelow(url, primaryURL) ? String(value) : null;
 }
 

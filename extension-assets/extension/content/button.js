@@ -43,8 +43,8 @@
 		return {
 			show,
 			arrange,
-			/** Buttons of others: of a copy before an update, or of the userscript. */
-			foreign: () => [...document.querySelectorAll('[data-signpost="view"]')].filter((element) => element !== link && element !== edge?.host),
+			foreign: () => [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-signpost]"))]
+				.filter((element) => element !== link && element !== edge?.host && (element.dataset.signpost === "view" || !signpost.owns(element))),
 			remove() {
 				link.remove();
 				edge?.host.remove();

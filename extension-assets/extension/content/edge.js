@@ -26,7 +26,7 @@ a:not([href], [data-signpost-state="looking"], :hover, :focus-visible) { width: 
 
 	signpost.createEdge = (document, again) => {
 		const host = document.createElement("div");
-		host.dataset.signpost = "view";
+		signpost.mark(host, "view");
 		host.dataset.signpostPlace = "edge";
 		const root = host.attachShadow({ mode: "closed" });
 		const sheet = document.createElement("style");

@@ -14,12 +14,22 @@
 		foreign: "notOnSourcegraph",
 	};
 
+	/** Tells this copy of the extension from another in the same page. */
+	const copy = String(Math.random());
+
+	signpost.mark = (element, what) => {
+		element.dataset.signpost = what;
+		element.dataset.signpostCopy = copy;
+	};
+
+	signpost.owns = ({ dataset }) => dataset.signpostCopy === copy;
+
 	signpost.createLink = (document, mark, again) => {
 		const link = document.createElement("a");
 		link.className = mark === "file" ? "aui-button aui-button-subtle" : "aui-button";
 		link.rel = "noopener noreferrer";
 		link.target = "_blank";
-		link.dataset.signpost = mark;
+		signpost.mark(link, mark);
 		/** @param {Event} event */
 		const act = (event) => {
 			if (link.hasAttribute("href")) return;

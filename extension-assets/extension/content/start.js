@@ -1,5 +1,6 @@
 // Keeps the button true: asks when the address changes, drops answers for another address,
-// tries again when the server was not reachable, and leaves when the extension has gone.
+// tries again when the server was not reachable, asks anew when a page comes into view after a
+// while, and leaves when the extension has gone or another copy of it has come.
 "use strict";
 
 {
@@ -9,9 +10,17 @@
 	/** Milliseconds that a known place may take to appear. */
 	const patience = 500;
 
+	/** Milliseconds before a failure that names no time is tried again. */
+	const later = 10_000;
+
+	/** Milliseconds after which an answer is asked for anew when the page comes into view. */
+	const lasting = 60_000;
+
 	signpost.start = (transport) => {
 		let address = location.href;
 		let since = Date.now();
+		let asked = since;
+		let arranged = false;
 		/** @type {Shown} */
 		let shown = { state: "looking" };
 		/** @type {number | undefined} */
@@ -20,7 +29,8 @@
 		let waiting;
 		const controller = new AbortController();
 		const { signal } = controller;
-		void ask(false); // first, for it takes longest
+		// First, for it takes longest.
+		void ask(false);
 		const button = signpost.createButton(document, transport.text, () => void ask(true));
 		const files = signpost.createFiles(document, transport, arrange);
 		const page = signpost.watchPage(document, arrange);
@@ -60,25 +70,37 @@
 
 		/** @param {boolean} again a person asks */
 		async function ask(again) {
-			const asked = address;
+			const about = address;
 			window.clearTimeout(asking);
+			asked = Date.now();
 			if (again) show({ state: "looking" });
 			/** @type {Answer} */
-			const answer = await transport.ask(asked, again).catch(() => /** @type {Answer} */ ({ state: "unreachable", reason: "extension" }));
-			if (signal.aborted || asked !== address) return;
+			const answer = await transport.ask(about, again).catch(() => /** @type {Answer} */ ({ state: "unreachable", reason: "extension" }));
+			if (signal.aborted || about !== address) return;
 			if (!transport.alive() || answer.state === "foreign") return leave();
+			// A link that was good stays while the server is away.
+			if (shown.state === "link" && answer.state !== "link" && answer.retryAt) return;
 			show(answer);
-			if (answer.state !== "link" && answer.retryAt) {
+			if (failed(answer)) {
 				window.clearTimeout(asking);
-				asking = window.setTimeout(() => void retry(false), Math.max(answer.retryAt - Date.now(), 1000));
+				asking = window.setTimeout(() => void retry(false), Math.max((answer.retryAt ?? asked + later) - Date.now(), 1000));
 			}
 			arrange();
 		}
 
 		/** @param {boolean} now without waiting for the end of the pause */
 		async function retry(now) {
-			if ((shown.state !== "unreachable" && shown.state !== "signin") || document.visibilityState !== "visible") return;
+			if (document.visibilityState !== "visible") return;
+			if (!failed(shown)) return Date.now() >= asked + lasting ? ask(false) : undefined;
 			if (now || Date.now() >= (shown.retryAt ?? 0)) await ask(now);
+		}
+
+		/**
+		 * @param {Shown} what
+		 * @returns {what is OtherAnswer}
+		 */
+		function failed(what) {
+			return what.state === "unreachable" || what.state === "signin";
 		}
 
 		/** @param {Shown} next */
@@ -93,8 +115,10 @@
 			if (!transport.alive()) return leave();
 			if (document.readyState === "loading" || !document.body || !signpost.isBitbucket(document)) return;
 			const others = button.foreign();
-			if (others.length > 0 && transport.yields) return leave();
+			// The copy that came last has the page: two would take each other's button away for ever.
+			if ((arranged || transport.yields) && !others.every(signpost.owns)) return leave();
 			for (const other of others) other.remove();
+			arranged = true;
 			const left = since + patience - Date.now();
 			if (button.arrange(left > 0) === "wait") {
 				window.clearTimeout(waiting);

@@ -1,15 +1,15 @@
 // Addresses: which are those of Signpost and Bitbucket, whether a page lies below one, and
 // how a browser spells the permission for one. Pure; nothing here asks anything.
 
-/** Characters; the server takes no longer address either. */
-const longestAddress = 8192;
+/** Characters; the server takes no longer address of a page either. */
+export const longestAddress = 8192;
 
 /**
  * @param {unknown} value
  * @returns {URL | null} an absolute http or https address
  */
 export function webURL(value) {
-	if (typeof value !== "string" || value.length > longestAddress) return null;
+	if (typeof value !== "string") return null;
 	try {
 		const url = new URL(value);
 		return url.protocol === "http:" || url.protocol === "https:" ? url : null;

@@ -23,7 +23,9 @@ export function primaryAddress(value) {
 export function checkLink(value, primaryURL) {
 	const url = webURL(value);
 	if (!url || !primaryURL || url.username || url.password) return null;
-	if (!/^[!-[\]-~]+$/.test(String(value))) return null; // printable ASCII, no backslash: browsers would mend it
+	// Printable ASCII without a backslash: browsers would mend it. And with both slashes: in a page, an
+	// address like https:host/x is one below the page's own.
+	if (!/^https?:\/\/[!-[\]-~]+$/i.test(String(value))) return null;
 	return liesBelow(url, primaryURL) ? String(value) : null;
 }
 

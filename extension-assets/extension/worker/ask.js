@@ -4,6 +4,8 @@
 
 import { readProblem } from "./answers.js";
 
+/** Codes of problems that are Bitbucket's; a proxy's own 429 has no code. */
+const ofBitbucket = ["bitbucket_unavailable", "rate_limited"];
 
 /**
  * @param {AskServer} request
@@ -31,7 +33,7 @@ export function createAsk(request, pauses, changed) {
 		const successful = reply.status === 200;
 		if (successful && reply.body === null) return pause(serverURL, { state: "unreachable", reason: "not_signpost" }, 0);
 		const problem = successful ? null : readProblem(reply.status, reply.body);
-		if (problem?.reason === "bitbucket_unavailable") return pause(page, problem, reply.retryAfter);
+		if (problem && ofBitbucket.includes(/** @type {any} */ (reply.body)?.code)) return pause(page, problem, reply.retryAfter);
 		if (problem?.state === "unreachable" || problem?.state === "signin") return pause(serverURL, problem, reply.retryAfter);
 		const recovered = [pauses.succeeded(serverURL), pauses.succeeded(page)].includes(true);
 		if (recovered) changed();

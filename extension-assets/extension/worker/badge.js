@@ -4,11 +4,26 @@
 /** @type {Record<Answer["state"], string>} */
 const signs = { link: "", missing: "–", unset: "!", signin: "!", unreachable: "!", foreign: "" };
 
+/** The newest question of each tab. @type {Map<number, object>} */
+const questions = new Map();
+
+/**
+ * Begins a question of a tab.
+ * @param {number} tabId
+ * @returns {(answer: Answer) => Promise<void> | undefined} shows its answer, unless the tab has
+ * asked another question since: then it says nothing of the page that is there now
+ */
+export function nextBadge(tabId) {
+	const question = {};
+	questions.set(tabId, question);
+	return (answer) => (questions.get(tabId) === question ? showBadge(tabId, answer) : undefined);
+}
+
 /**
  * @param {number} tabId
  * @param {Answer} answer
  */
-export async function showBadge(tabId, answer) {
+async function showBadge(tabId, answer) {
 	const title = answer.state === "link" || answer.state === "foreign" ? "" : chrome.i18n.getMessage(`why_${answer.reason}`);
 	try {
 		await chrome.action.setBadgeText({ tabId, text: signs[answer.state] });

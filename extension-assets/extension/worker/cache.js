@@ -1,6 +1,9 @@
 // Answers that are kept for as long as the server's Cache-Control allows. Kept in memory
 // only: that is a minute, and the browser stops an idle worker sooner.
 
+/** Milliseconds: a header that went wrong is believed for an hour, and no longer. */
+export const longestLifetime = 60 * 60_000;
+
 /**
  * How long an answer may be kept, in milliseconds; 0 for one that may not.
  * @param {string | null} cacheControl the header's value
@@ -13,7 +16,7 @@ export function lifetime(cacheControl, age) {
 		if (name === "no-store" || name === "no-cache") return 0;
 		if (name === "max-age" && /^"?\d{1,9}"?$/.test(value ?? "")) seconds = Number(value?.replaceAll('"', ""));
 	}
-	return Math.max(0, seconds - (Number(age) || 0)) * 1000;
+	return Math.min(Math.max(0, seconds - (Number(age) || 0)) * 1000, longestLifetime);
 }
 
 /**

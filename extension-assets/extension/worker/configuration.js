@@ -3,6 +3,7 @@
 
 import { baseAddress } from "./address.js";
 import { readConfiguration } from "./answers.js";
+import { longestLifetime } from "./cache.js";
 
 /**
  * Chooses the server. A managed value of the wrong type counts as none: Firefox hands out
@@ -85,7 +86,7 @@ export class Configuration {
 	 */
 	async doubt() {
 		await this.#loaded;
-		if (this.#options.now() - this.#refreshed >= refreshDelay) await this.refresh();
+		if (this.#refreshing || this.#options.now() - this.#refreshed >= refreshDelay) await this.refresh();
 		return this.#settings();
 	}
 
@@ -140,7 +141,8 @@ export class Configuration {
 		const { managed, typed, server } = await this.#options.local.get(["managed", "typed", "server"]);
 		this.#managed = managed;
 		this.#typed = typed;
-		if (typeof server?.serverURL === "string" && readConfiguration(server.configuration)) this.#known = server;
+		const configuration = readConfiguration(server?.configuration); // not believed more than the server
+		if (configuration) this.#known = { serverURL: server.serverURL, configuration, until: Math.min(Number(server.until) || 0, this.#options.now() + longestLifetime) };
 		void this.#watchManaged();
 	}
 
@@ -195,7 +197,8 @@ export class Configuration {
 		if (!serverURL) return;
 		this.#refreshed = this.#options.now();
 		const known = await this.#ask(serverURL, again);
-		if (this.#settings().serverURL !== serverURL) return this.#fetch(again); // it was changed meanwhile
+		// It was changed meanwhile.
+		if (this.#settings().serverURL !== serverURL) return this.#fetch(again);
 		this.#failure = "state" in known ? known : null;
 		if ("state" in known) return;
 		const before = JSON.stringify(this.#settings());

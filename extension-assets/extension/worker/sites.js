@@ -1,5 +1,6 @@
 // The plain build knows no Bitbucket when it is packed. It registers its content scripts for
-// the addresses that the server names, as far as the browser has granted them.
+// the addresses that the server names, as far as the browser has granted them. A packed one has
+// them in its manifest, and packing puts a function in the place of this file that does nothing.
 
 import { contentScripts } from "../content-scripts.js";
 import { hostPattern, pagePattern } from "./address.js";
@@ -10,12 +11,8 @@ const id = "bitbucket";
 /** Registering takes turns: two at a time would both find nothing registered. */
 let turn = Promise.resolve();
 
-/** Whether this is the plain build: only that one may register scripts. */
-export const plain = chrome.runtime.getManifest().permissions?.includes("scripting") ?? false;
-
 /** @param {Settings} settings */
 export function registerSites({ bitbucketURLs }) {
-	if (!plain) return turn;
 	turn = turn.then(async () => {
 		const matches = [];
 		for (const base of bitbucketURLs) {
