@@ -2,7 +2,6 @@
 // the modules together. It is stopped when idle, so it keeps nothing that must not be lost.
 
 import { builtin } from "./builtin.js";
-import { baseAddress } from "./worker/address.js";
 import { createAsk } from "./worker/ask.js";
 import { nextBadge, showSetUp } from "./worker/badge.js";
 import { permitted, root, withheld } from "./worker/browser.js";
@@ -83,28 +82,13 @@ async function answer(message) {
 		case "resolveAll":
 			return resolver.resolveAll(message.addresses);
 		case "test":
-			return test(message.serverURL);
+			return configuration.test(message.serverURL);
 		case "save":
-			await save(message.serverURL);
+			await configuration.save(message.serverURL);
 			return status();
 		case "status":
 			return status();
 	}
-}
-
-/**
- * @param {string} typed
- * @returns {Promise<TestResult>}
- */
-async function test(typed) {
-	const serverURL = baseAddress(typed);
-	return serverURL ? configuration.test(serverURL) : { failure: { state: "unreachable", reason: "address" } };
-}
-
-/** @param {string} typed */
-async function save(typed) {
-	const serverURL = baseAddress(typed);
-	if (serverURL) await configuration.save(serverURL);
 }
 
 /** @returns {Promise<Status>} */

@@ -51,7 +51,7 @@ test("every string has a use and every use a string", () => {
 	const reasons = [...text.matchAll(/reason: "(\w+)"/g), ...text.matchAll(/"(unknown_host|repository_not_found|pull_request_not_found|unsupported_page|invalid_url)"/g)].map(([, reason]) => `why_${reason}`);
 	for (const reason of [...reasons, "why_primary_url_not_set", "why_bitbucket_unavailable", "why_server_error"]) assert.ok(messages[reason], reason);
 	for (const name of Object.keys(messages)) {
-		if (/^(why|kind)_/.test(name)) continue;
+		if (/^(why|kind|state)_/.test(name)) continue;
 		assert.ok(named(name), `${name} is not used`);
 	}
 	for (const [, name] of text.matchAll(/data-text="(\w+)"/g)) assert.ok(messages[name], name);

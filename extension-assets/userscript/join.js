@@ -14,7 +14,7 @@ const part = (path) => read(path).replace(/^import .*;\n\n?/gm, "").replace(/^ex
 function strings() {
 	const messages = Object.entries(JSON.parse(read("../extension/_locales/en/messages.json")));
 	const scripts = ["look.js"].map((name) => read(`../extension/content/${name}`)).join();
-	return Object.fromEntries(messages.filter(([name]) => name.startsWith("why_") || scripts.includes(`"${name}"`)).map(([name, { message }]) => [name, message]));
+	return Object.fromEntries(messages.filter(([name]) => /^(why|state)_/.test(name) || scripts.includes(`"${name}"`)).map(([name, { message }]) => [name, message]));
 }
 
 export function join() {

@@ -221,16 +221,17 @@ const configuration = /** @type {any} */ ("__SIGNPOST_CONFIGURATION__");
 
 /** The strings that the content scripts use; a test holds them to the extension's locale. */
 const strings = /** @type {Record<string, string>} */ (/** @type {unknown} */ ({
-	"viewOnSourcegraph": "View on Sourcegraph",
+	"state_link": "View on Sourcegraph",
+	"state_looking": "View on Sourcegraph",
+	"state_missing": "Not on Sourcegraph",
+	"state_unset": "Sourcegraph is not set up",
+	"state_signin": "Sign-in needed",
+	"state_unreachable": "Signpost not reachable: try again",
 	"fileOnSourcegraph": "Sourcegraph",
-	"notOnSourcegraph": "Not on Sourcegraph",
-	"notSetUp": "Sourcegraph is not set up",
-	"signInNeeded": "Sign-in needed",
-	"notReachable": "Signpost not reachable: try again",
-	"looking": "Looking for this page on Sourcegraph",
 	"titleLink": "View this page on Sourcegraph, in a new tab",
 	"titleNearest": "View the nearest that Sourcegraph has for this page, in a new tab",
 	"titleFile": "View this file on Sourcegraph, in a new tab",
+	"why_looking": "Looking for this page on Sourcegraph",
 	"why_unknown_host": "Signpost has no connection to this Bitbucket. Ask your administrator to add it.",
 	"why_repository_not_found": "Signpost does not know this repository: it is new, or not selected by your administrator.",
 	"why_pull_request_not_found": "Signpost does not find this pull request.",

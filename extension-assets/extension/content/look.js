@@ -3,17 +3,6 @@
 "use strict";
 
 {
-	/** Messages that name the states. */
-	const labels = {
-		looking: "viewOnSourcegraph",
-		link: "viewOnSourcegraph",
-		missing: "notOnSourcegraph",
-		unset: "notSetUp",
-		signin: "signInNeeded",
-		unreachable: "notReachable",
-		foreign: "notOnSourcegraph",
-	};
-
 	/** Tells this copy of the extension from another in the same page. */
 	const copy = String(Math.random());
 
@@ -45,7 +34,7 @@
 
 	signpost.showState = (link, shown, text) => {
 		const file = link.dataset.signpost === "file";
-		link.textContent = text(file ? "fileOnSourcegraph" : labels[shown.state]);
+		link.textContent = text(file ? "fileOnSourcegraph" : `state_${shown.state}`);
 		link.dataset.signpostState = shown.state;
 		if (shown.state === "link") {
 			link.title = shown.exact ? text(file ? "titleFile" : "titleLink") : text("titleNearest");
@@ -54,7 +43,7 @@
 			for (const name of ["role", "tabindex", "aria-disabled"]) link.removeAttribute(name);
 			return;
 		}
-		link.title = shown.state === "looking" ? text("looking") : text(`why_${shown.reason}`) || text(labels[shown.state]);
+		link.title = text(`why_${shown.reason ?? shown.state}`) || text(`state_${shown.state}`);
 		delete link.dataset.signpostHref;
 		link.removeAttribute("href");
 		link.setAttribute("role", shown.state === "unreachable" ? "button" : "link");

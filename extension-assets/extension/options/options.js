@@ -77,7 +77,6 @@ async function refresh() {
 	server.readOnly = locked;
 	byId("help").textContent = text(locked ? (settings.source === "managed" ? "optionsManaged" : "optionsBuiltin") : "optionsServerHelp");
 	byId("save").hidden = locked;
-	byId("test").hidden = false;
 	wanted = withheld;
 	byId("withheld").hidden = withheld.length === 0;
 	byId("hosts").replaceChildren(...withheld.map((pattern) => make("li", { textContent: pattern.replace(/\/\*$/, "") })));

@@ -40,7 +40,7 @@ function showLink(answer) {
 	const open = /** @type {HTMLAnchorElement} */ (byId("open"));
 	open.hidden = false;
 	open.href = answer.url;
-	open.textContent = text("viewOnSourcegraph");
+	open.textContent = text("state_link");
 	open.focus();
 	offerCopy("copy", answer.url);
 	offerCopy("permalink", answer.links.permalink);
@@ -52,9 +52,8 @@ function showLink(answer) {
 /** @param {OtherAnswer} answer */
 async function showOther(answer) {
 	for (const id of ["open", "copy", "permalink", "facts", "nearest", "all", "sites"]) byId(id).hidden = true;
-	const labels = { missing: "notOnSourcegraph", unset: "notSetUp", signin: "signInNeeded", unreachable: "notReachable", foreign: "notOnSourcegraph" };
 	byId("kind").textContent = "";
-	byId("title").textContent = text(labels[answer.state]).replace(/:.*/, "");
+	byId("title").textContent = text(`state_${answer.state}`).replace(/:.*/, "");
 	byId("why").hidden = false;
 	byId("why").textContent = text(`why_${answer.reason}`);
 	const retry = byId("retry");

@@ -70,12 +70,13 @@ export class Configuration {
 	/**
 	 * The settings with what the server names. What is known but no longer fresh is used, and
 	 * asked for anew in the background.
+	 * @param {boolean} [again] a person asks
 	 * @returns {Promise<Settings>}
 	 */
-	async complete() {
+	async complete(again) {
 		await this.#loaded;
 		const known = this.#current();
-		if (!known) await this.refresh();
+		if (!known) await this.refresh(again);
 		else if (known.until <= this.#options.now()) void this.refresh();
 		return this.#settings();
 	}

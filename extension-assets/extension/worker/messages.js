@@ -1,7 +1,7 @@
 // What the worker takes from others: messages of this extension alone, of a known form, and
 // from a content script only about the page that it is in. Pure.
 
-import { webURL } from "./address.js";
+import { baseAddress, webURL } from "./address.js";
 
 /** Addresses in one message; a diff may have more files, then several are sent. */
 const mostAddresses = 500;
@@ -21,7 +21,8 @@ export function readMessage(raw) {
 			return { type, addresses };
 		case "test":
 		case "save":
-			return webURL(serverURL) ? { type, serverURL: String(serverURL) } : null;
+			const base = baseAddress(serverURL);
+			return base ? { type, serverURL: base } : null;
 		case "status":
 			return { type };
 		default:

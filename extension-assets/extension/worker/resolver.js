@@ -38,7 +38,7 @@ export class Resolver {
 	 * @returns {Promise<Answer>} foreign if it is no page of a configured Bitbucket
 	 */
 	async resolve(raw, again) {
-		const { settings, problem } = await this.#ready();
+		const { settings, problem } = await this.#ready(again);
 		if (problem) return problem;
 		const address = pageAddress(raw, settings.bitbucketURLs);
 		if (!address) return foreign;
@@ -73,10 +73,13 @@ export class Resolver {
 		return addresses.map((address) => answers.get(address) ?? unreadable);
 	}
 
-	/** @returns {Promise<{settings: Settings & {serverURL: string}, problem: null} | {settings: null, problem: OtherAnswer}>} */
-	async #ready() {
+	/**
+	 * @param {boolean} [again] a person asks
+	 * @returns {Promise<{settings: Settings & {serverURL: string}, problem: null} | {settings: null, problem: OtherAnswer}>}
+	 */
+	async #ready(again) {
 		const { configuration } = this.#options;
-		const settings = await configuration.complete();
+		const settings = await configuration.complete(again);
 		const { serverURL } = settings;
 		if (!serverURL) return { settings: null, problem: { state: "unset", reason: "no_server" } };
 		if (settings.bitbucketURLs.length === 0 && configuration.failure) return { settings: null, problem: configuration.failure };
