@@ -20,6 +20,7 @@ import (
 // named. Progress goes to out, and at the end a table of what failed; then the error is
 // ErrSomeFailed.
 func Sync(ctx context.Context, o Options, only []string, out io.Writer) (err error) {
+	defer collectEarly()()
 	a, err := New(ctx, o)
 	if err != nil {
 		return err
