@@ -14,14 +14,17 @@ var (
 	lineComments  = regexp.MustCompile(`(?m)^[ \t]*//.*\n`)
 	blockComments = regexp.MustCompile(`(?m)^[ \t]*/\*\*(?s:.*?)\*/[ \t]*\n`)
 	typeComments  = regexp.MustCompile(`/\*\* @type [^\n]*?\*/ ?`)
+	styleComments = regexp.MustCompile(`(?m)^[ \t]*/\*(?s:.*?)\*/[ \t]*\n`)
 	emptyLines    = regexp.MustCompile(`\n(?:[ \t]*\n)+`)
 )
 
-// withoutComments returns a script without its comments, JSON without its white space, and any other file
+// withoutComments returns a script or style sheet without its comments, JSON without its white space, and any other file
 // as it is.
 func withoutComments(name string, content []byte) []byte {
 	switch path.Ext(name) {
 	case ".js":
+	case ".css":
+		return styleComments.ReplaceAll(content, nil)
 	case ".json":
 		var compact bytes.Buffer
 		if json.Compact(&compact, content) != nil {

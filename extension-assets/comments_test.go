@@ -15,7 +15,8 @@ func TestCommentsAreLeftOutOfScriptsAndNothingElse(t *testing.T) {
 		{"empty lines", "a.js", "a();\n\n\t\n\nb();\n", "a();\nb();\n"},
 		{"white space of JSON", "a.json", "{\n  \"a b\": [1, 2]\n}\n", `{"a b":[1,2]}`},
 		{"broken JSON", "a.json", "{ ", "{ "},
-		{"another file", "a.css", "// a\n\n/** b */\n", "// a\n\n/** b */\n"},
+		{"a style sheet", "a.css", "/* One. */\n// a\n\na { b: c; } /* kept */\n\t/* two\n and three */\nd { e: f; }\n", "// a\n\na { b: c; } /* kept */\nd { e: f; }\n"},
+		{"another file", "a.html", "// a\n\n/** b */\n", "// a\n\n/** b */\n"},
 	} {
 		if got := string(withoutComments(c.file, []byte(c.content))); got != c.want {
 			t.Errorf("%s: %q became %q, want %q", c.name, c.content, got, c.want)

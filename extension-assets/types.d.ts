@@ -122,8 +122,10 @@ interface ContentScripts {
 	createLink(document: Document, mark: "view" | "file", again: () => void): HTMLAnchorElement;
 	showState(link: HTMLElement, shown: Shown, text: Transport["text"]): void;
 	createEdge(document: Document, again: () => void): { host: HTMLElement; show(shown: Shown, text: Transport["text"]): void; fit(): void };
-	watchAddress(window: Window, changed: () => void): () => void;
-	watchPage(document: Document, changed: () => void): { ignore(): void; stop(): void };
+	/** Until the signal. */
+	watchAddress(window: Window, changed: () => void, signal: AbortSignal): void;
+	/** Until the signal. Returns what forgets the changes up to now: they were our own. */
+	watchPage(document: Document, changed: () => void, signal: AbortSignal): () => void;
 	createButton(document: Document, text: Transport["text"], again: () => void): { show(shown: Shown): void; arrange(patient: boolean): "placed" | "wait"; /** What stands in the page of others (a copy before an update, a second copy, the userscript), and what the page has copied of ours. */
 	foreign(): HTMLElement[]; remove(): void };
 	createFiles(document: Document, transport: Transport, arranged: () => void): { arrange(address: string): void; remove(): void };

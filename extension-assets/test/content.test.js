@@ -407,7 +407,8 @@ test("in-page navigation is seen where the browser has no Navigation API", () =>
 		setInterval: (callback) => ((tick = callback), 1),
 		clearInterval: () => (tick = () => undefined),
 	};
-	const stop = signpost.watchAddress(window, () => seen++);
+	const controller = new AbortController();
+	signpost.watchAddress(window, () => seen++, controller.signal);
 	tick();
 	window.location.href = file + "?pushed";
 	tick();
@@ -415,7 +416,7 @@ test("in-page navigation is seen where the browser has no Navigation API", () =>
 	listeners.get("hashchange")();
 	listeners.get("popstate")();
 	assert.equal(seen, 2);
-	stop();
+	controller.abort();
 	window.location.href = file;
 	tick();
 	assert.equal(seen, 2);

@@ -48,7 +48,7 @@ test("every content script is listed, in an order with the name first and the st
 test("every string has a use and every use a string", () => {
 	const text = names.filter((name) => /\.(js|html)$/.test(name) || name === "manifest.json").map(read).join("\n");
 	const named = (name) => text.includes(`"${name}"`) || text.includes(`__MSG_${name}__`);
-	const reasons = [...text.matchAll(/reason: "(\w+)"/g), ...text.matchAll(/"(unknown_host|repository_not_found|pull_request_not_found|unsupported_page|invalid_url)"/g)].map(([, reason]) => `why_${reason}`);
+	const reasons = [...text.matchAll(/(?:reason: |unreachable\()"(\w+)"/g), ...text.matchAll(/"(unknown_host|repository_not_found|pull_request_not_found|unsupported_page|invalid_url)"/g)].map(([, reason]) => `why_${reason}`);
 	for (const reason of [...reasons, "why_primary_url_not_set", "why_bitbucket_unavailable", "why_server_error"]) assert.ok(messages[reason], reason);
 	for (const name of Object.keys(messages)) {
 		if (/^(why|kind|state)_/.test(name)) continue;

@@ -150,6 +150,14 @@ function readLink(body, primaryURL) {
 	};
 }
 
+/**
+ * @param {string} reason
+ * @returns {OtherAnswer}
+ */
+function unreachable(reason) {
+	return { state: "unreachable", reason };
+}
+
 /** Codes of problems by the state that they mean. Codes that are not here are failures. */
 const missing = ["unknown_host", "repository_not_found", "pull_request_not_found", "unsupported_page", "invalid_url"];
 
@@ -163,9 +171,9 @@ function readProblem(status, body) {
 	if (missing.includes(code)) return { state: "missing", reason: code };
 	if (code === "primary_url_not_set") return { state: "unset", reason: code };
 	if (status === 401 || status === 403) return { state: "signin", reason: "signin" };
-	if (code === "bitbucket_unavailable") return { state: "unreachable", reason: code };
-	if (status === 429) return { state: "unreachable", reason: "rate_limited" };
-	return { state: "unreachable", reason: status >= 500 ? "server_error" : "not_signpost" };
+	if (code === "bitbucket_unavailable") return unreachable(code);
+	if (status === 429) return unreachable("rate_limited");
+	return unreachable(status >= 500 ? "server_error" : "not_signpost");
 }
 
 /**

@@ -39,7 +39,8 @@
 	function fragmentAddress(file, address) {
 		const path = file.querySelector(".breadcrumbs, .file-breadcrumbs")?.textContent?.replace(/\s*\/\s*/g, "/").trim();
 		const url = new URL(address);
-		if (path?.includes("→")) return null; // two names, of a file that was moved
+		// Two names, of a file that was moved.
+		if (path?.includes("→")) return null;
 		if (path) url.hash = encodeURI(path.toWellFormed());
 		return url.hash ? url.href : null;
 	}

@@ -23,7 +23,8 @@
 		const act = (event) => {
 			if (link.hasAttribute("href")) return;
 			event.preventDefault();
-			if (event.isTrusted && link.dataset.signpostState === "unreachable") again(); // not the page's own doing
+			// And not the page's own doing.
+			if (event.isTrusted && link.dataset.signpostState === "unreachable") again();
 		};
 		link.addEventListener("click", act);
 		link.addEventListener("keydown", (event) => {

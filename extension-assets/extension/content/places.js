@@ -13,22 +13,10 @@
 	 * @type {((document: Document) => Place | null)[]}
 	 */
 	const places = [
-		(document) => {
-			const actions = shown(document, ".pull-request-actions");
-			return actions && { parent: actions, before: actions.firstElementChild };
-		},
-		(document) => {
-			const actions = shown(document, ".branch-selector-toolbar .aui-buttons > #branch-actions");
-			return actions?.parentElement ? { parent: actions.parentElement, before: actions.nextElementSibling } : null;
-		},
-		(document) => {
-			const group = shown(document, "#repository-layout-revision-selector")?.closest(".aui-buttons");
-			return group?.parentElement ? { parent: group.parentElement, before: group.nextElementSibling } : null;
-		},
-		(document) => {
-			const actions = shown(document, ".aui-page-header-actions");
-			return actions && { parent: actions, before: actions.firstElementChild };
-		},
+		first(".pull-request-actions"),
+		after(".branch-selector-toolbar .aui-buttons > #branch-actions", "#branch-actions"),
+		after("#repository-layout-revision-selector", ".aui-buttons"),
+		first(".aui-page-header-actions"),
 	];
 
 	signpost.findPlace = (document) => {
@@ -38,6 +26,31 @@
 		}
 		return null;
 	};
+
+	/**
+	 * The place in front of all that an element holds.
+	 * @param {string} selector
+	 * @returns {(document: Document) => Place | null}
+	 */
+	function first(selector) {
+		return (document) => {
+			const parent = shown(document, selector);
+			return parent && { parent, before: parent.firstElementChild };
+		};
+	}
+
+	/**
+	 * The place behind what encloses an element, which can be the element itself.
+	 * @param {string} selector
+	 * @param {string} enclosing
+	 * @returns {(document: Document) => Place | null}
+	 */
+	function after(selector, enclosing) {
+		return (document) => {
+			const element = shown(document, selector)?.closest(enclosing);
+			return element?.parentElement ? { parent: element.parentElement, before: element.nextElementSibling } : null;
+		};
+	}
 
 	/**
 	 * The first element that can be seen: a hidden toolbar is no place.

@@ -33,8 +33,8 @@
 		void ask(false);
 		const button = signpost.createButton(document, transport.text, () => void ask(true));
 		const files = signpost.createFiles(document, transport, arrange);
-		const page = signpost.watchPage(document, arrange);
-		const unwatch = signpost.watchAddress(window, navigated);
+		const ignore = signpost.watchPage(document, arrange, signal);
+		signpost.watchAddress(window, navigated, signal);
 		window.addEventListener("online", () => void retry(true), { signal });
 		document.addEventListener("visibilitychange", () => void retry(false), { signal });
 		if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", loaded, { once: true, signal });
@@ -49,8 +49,6 @@
 		/** Leaves nothing behind: a link that nobody keeps true is worse than none. */
 		function leave() {
 			controller.abort();
-			unwatch();
-			page.stop();
 			window.clearTimeout(asking);
 			window.clearTimeout(waiting);
 			button.remove();
@@ -107,7 +105,7 @@
 		function show(next) {
 			shown = next;
 			button.show(next);
-			page.ignore();
+			ignore();
 		}
 
 		function arrange() {
@@ -125,7 +123,7 @@
 				waiting = window.setTimeout(arrange, left);
 			}
 			files.arrange(address);
-			page.ignore();
+			ignore();
 		}
 	};
 }

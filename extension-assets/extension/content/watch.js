@@ -12,13 +12,8 @@
 	 * pushState fires no event but the Navigation API's. Firefox before 147 has none; there the
 	 * address is compared.
 	 */
-	signpost.watchAddress = (window, changed) => {
-		const controller = new AbortController();
-		const { signal } = controller;
-		if (window.navigation) {
-			window.navigation.addEventListener("currententrychange", changed, { signal });
-			return () => controller.abort();
-		}
+	signpost.watchAddress = (window, changed, signal) => {
+		if (window.navigation) return window.navigation.addEventListener("currententrychange", changed, { signal });
 		let last = window.location.href;
 		const compare = () => {
 			if (window.location.href === last) return;
@@ -28,13 +23,10 @@
 		window.addEventListener("hashchange", compare, { signal });
 		window.addEventListener("popstate", compare, { signal });
 		const timer = window.setInterval(compare, slow);
-		return () => {
-			controller.abort();
-			window.clearInterval(timer);
-		};
+		signal.addEventListener("abort", () => window.clearInterval(timer));
 	};
 
-	signpost.watchPage = (document, changed) => {
+	signpost.watchPage = (document, changed, signal) => {
 		/** @type {number | undefined} */
 		let timer;
 		let last = 0;
@@ -46,13 +38,10 @@
 			}, Math.max(0, last + pause - Date.now()));
 		});
 		observer.observe(document, { childList: true, subtree: true });
-		return {
-			/** Forgets the changes up to now: they were our own. */
-			ignore: () => void observer.takeRecords(),
-			stop() {
-				observer.disconnect();
-				window.clearTimeout(timer);
-			},
-		};
+		signal.addEventListener("abort", () => {
+			observer.disconnect();
+			window.clearTimeout(timer);
+		});
+		return () => void observer.takeRecords();
 	};
 }

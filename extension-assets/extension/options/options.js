@@ -14,9 +14,9 @@ let wanted = [];
 localize(document);
 byId("form").addEventListener("submit", (event) => {
 	event.preventDefault();
-	void connect();
+	void connect(true);
 });
-byId("test").addEventListener("click", () => void test());
+byId("test").addEventListener("click", () => void connect(false));
 byId("allow").addEventListener("click", () => void allow());
 chrome.storage.onChanged.addListener(() => void refresh());
 await refresh();
@@ -27,31 +27,22 @@ function typed() {
 	return baseAddress(/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `https://${value}`);
 }
 
-async function connect() {
+/** @param {boolean} keep the address, if a server answers there */
+async function connect(keep) {
 	const serverURL = typed();
 	if (!serverURL) return say("why_address", "bad");
-	if (!(await request([hostPattern(serverURL, ports)]))) return say("optionsRefused", "bad");
-	if (!(await ask(serverURL))) return;
+	if (keep && !(await request([hostPattern(serverURL, ports)]))) return say("optionsRefused", "bad");
+	say("optionsTesting", "quiet");
+	/** @type {TestResult} */
+	const result = await send({ type: "test", serverURL });
+	if ("failure" in result) return say(`why_${result.failure.reason}`, "bad");
+	if (result.configuration.primaryURL) say("optionsWorks", "good");
+	else say("optionsNoPrimary", "bad");
+	if (!keep) return;
 	await send({ type: "save", serverURL });
 	server.value = serverURL;
 	await refresh();
 	if (wanted.length === 0) say("optionsReload", "good");
-}
-
-async function test() {
-	const serverURL = typed();
-	if (!serverURL) return say("why_address", "bad");
-	await ask(serverURL);
-}
-
-/** @param {string} serverURL */
-async function ask(serverURL) {
-	say("optionsTesting", "quiet");
-	/** @type {TestResult} */
-	const result = await send({ type: "test", serverURL });
-	if ("failure" in result) say(`why_${result.failure.reason}`, "bad");
-	else say(result.configuration.primaryURL ? "optionsWorks" : "optionsNoPrimary", result.configuration.primaryURL ? "good" : "bad");
-	return "configuration" in result;
 }
 
 /**

@@ -2,7 +2,7 @@
 // as long as it says itself. What needs Bitbucket pauses page by page, because a Bitbucket
 // that is down does not keep the server from its other answers.
 
-import { readProblem } from "./answers.js";
+import { readProblem, unreachable } from "./answers.js";
 
 /** Codes of problems that are Bitbucket's; a proxy's own 429 has no code. */
 const ofBitbucket = ["bitbucket_unavailable", "rate_limited"];
@@ -31,7 +31,7 @@ export function createAsk(request, pauses, changed) {
 		const reply = await request(serverURL, path, body);
 		if ("state" in reply) return pause(serverURL, reply, 0);
 		const successful = reply.status === 200;
-		if (successful && reply.body === null) return pause(serverURL, { state: "unreachable", reason: "not_signpost" }, 0);
+		if (successful && reply.body === null) return pause(serverURL, unreachable("not_signpost"), 0);
 		const problem = successful ? null : readProblem(reply.status, reply.body);
 		if (problem && ofBitbucket.includes(/** @type {any} */ (reply.body)?.code)) return pause(page, problem, reply.retryAfter);
 		if (problem?.state === "unreachable" || problem?.state === "signin") return pause(serverURL, problem, reply.retryAfter);

@@ -2,7 +2,7 @@
 // addresses of Bitbucket. A managed address beats a built-in one, and that a typed one.
 
 import { baseAddress } from "./address.js";
-import { readConfiguration } from "./answers.js";
+import { readConfiguration, unreachable } from "./answers.js";
 import { longestLifetime } from "./cache.js";
 
 /**
@@ -142,8 +142,10 @@ export class Configuration {
 		const { managed, typed, server } = await this.#options.local.get(["managed", "typed", "server"]);
 		this.#managed = managed;
 		this.#typed = typed;
-		const configuration = readConfiguration(server?.configuration); // not believed more than the server
-		if (configuration) this.#known = { serverURL: server.serverURL, configuration, until: Math.min(Number(server.until) || 0, this.#options.now() + longestLifetime) };
+		// It is believed no more than the server.
+		const configuration = readConfiguration(server?.configuration);
+		const until = Math.min(Number(server?.until) || 0, this.#options.now() + longestLifetime);
+		if (configuration) this.#known = { serverURL: server.serverURL, configuration, until };
 		void this.#watchManaged();
 	}
 
@@ -185,7 +187,7 @@ export class Configuration {
 		const reply = await this.#options.ask(serverURL, "/api/v1/extension/config", { again });
 		if ("state" in reply) return reply;
 		const configuration = readConfiguration(reply.body);
-		if (!configuration) return { state: "unreachable", reason: "not_signpost" };
+		if (!configuration) return unreachable("not_signpost");
 		return { serverURL, configuration, until: this.#options.now() + reply.lifetime };
 	}
 

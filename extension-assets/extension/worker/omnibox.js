@@ -6,7 +6,8 @@ import { searchLink } from "./answers.js";
 /** @param {Settings} settings */
 export function suggest({ primaryURL }) {
 	const text = primaryURL ? chrome.i18n.getMessage("omniboxSearch", new URL(primaryURL).host) : chrome.i18n.getMessage("omniboxUnset");
-	chrome.omnibox.setDefaultSuggestion({ description: text.replace(/[<>&"']/g, "") }); // it is read as XML
+	// It is read as XML.
+	chrome.omnibox.setDefaultSuggestion({ description: text.replace(/[<>&"']/g, "") });
 }
 
 /**

@@ -2,7 +2,7 @@
 // under way, or by asking the server. No link leaves here unchecked.
 
 import { longestAddress, pageAddress } from "./address.js";
-import { readLink, readProblem } from "./answers.js";
+import { readLink, readProblem, unreachable } from "./answers.js";
 
 /** The server takes no more addresses at a time. */
 const batch = 100;
@@ -126,6 +126,6 @@ export class Resolver {
 	async #check(body) {
 		const { configuration } = this.#options;
 		const link = readLink(body, (await configuration.settings()).primaryURL) ?? readLink(body, (await configuration.doubt()).primaryURL);
-		return link ?? { state: "unreachable", reason: "untrusted" };
+		return link ?? unreachable("untrusted");
 	}
 }

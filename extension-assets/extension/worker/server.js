@@ -1,6 +1,7 @@
 // The one place that sends requests, and only to the configured Signpost. Nothing of the
 // user goes with them: no cookies, no referrer, no following of redirects.
 
+import { unreachable } from "./answers.js";
 import { lifetime } from "./cache.js";
 import { askedPause } from "./pauses.js";
 
@@ -50,16 +51,16 @@ export function createRequest({ fetch, online, permitted, now }) {
 	 * @returns {Promise<OtherAnswer>}
 	 */
 	async function diagnose(serverURL, error) {
-		if (!(await permitted(serverURL))) return { state: "unreachable", reason: "permission" };
-		if (!online()) return { state: "unreachable", reason: "offline" };
-		if (error instanceof Error && error.name === "TimeoutError") return { state: "unreachable", reason: "timeout" };
+		if (!(await permitted(serverURL))) return unreachable("permission");
+		if (!online()) return unreachable("offline");
+		if (error instanceof Error && error.name === "TimeoutError") return unreachable("timeout");
 		try {
 			const probe = await send(`${serverURL}/api/v1/extension/config`, { redirect: "manual" });
 			if (probe.type === "opaqueredirect") return { state: "signin", reason: "signin" };
 		} catch {
 			// Then it is the connection.
 		}
-		return { state: "unreachable", reason: "network" };
+		return unreachable("network");
 	}
 
 	return async (serverURL, path, body) => {
