@@ -20,7 +20,7 @@ function pageWith(body, { href = file, top = head } = {}) {
 	const observers = [];
 	const navigation = new window.EventTarget();
 	const context = createContext({
-		document, URL, AbortController, console, Map, Set, Date: { now: () => page.now }, location: { href }, navigation,
+		document, URL, AbortController, console, Map, Set, Date: { now: () => page.now }, location: new URL(href), navigation,
 		getComputedStyle: () => ({ backgroundColor: "rgb(255, 255, 255)" }),
 		MutationObserver: class {
 			records = [];
@@ -113,6 +113,19 @@ test("the question goes out before the page is there, and nothing of the page is
 	page.document.dispatchEvent(new page.Event("DOMContentLoaded"));
 	assert.equal(page.view().getAttribute("href"), to(file).url, "with its link at once");
 	assert.equal(page.view().parentNode.className, "aui-buttons");
+});
+
+test("a page of no repository is asked about once it is known to be Bitbucket's", async () => {
+	const href = "https://b.example/plugins/servlet/saml?code=secret";
+	const page = await started(pageWith("<form></form>", { href, top: "" }));
+	await page.navigate(href + "&step=2");
+	await page.pass(1000);
+	assert.deepEqual(page.asked, [], "a sign-on page stays unknown");
+	await page.navigate("https://b.example/dashboard");
+	await page.pass(1000);
+	await page.redraw((document) => document.body.setAttribute("data-aui-version", "9.2.1"));
+	assert.deepEqual(page.asked.map(({ address }) => address), ["https://b.example/dashboard"]);
+	assert.equal(page.views().length, 1);
 });
 
 test("the scripts define one name", () => {

@@ -21,6 +21,9 @@
 		let since = Date.now();
 		let asked = since;
 		let arranged = false;
+		// A sign-on page can lie below Bitbucket's address, with a secret in its own. So a page of no
+		// repository is asked about once it is known to be Bitbucket's.
+		let held = !location.pathname.includes("/repos/");
 		/** @type {Shown} */
 		let shown = { state: "looking" };
 		/** @type {number | undefined} */
@@ -68,6 +71,7 @@
 
 		/** @param {boolean} again a person asks */
 		async function ask(again) {
+			if (held) return;
 			const about = address;
 			window.clearTimeout(asking);
 			asked = Date.now();
@@ -112,6 +116,10 @@
 			if (signal.aborted) return;
 			if (!transport.alive()) return leave();
 			if (document.readyState === "loading" || !document.body || !signpost.isBitbucket(document)) return;
+			if (held) {
+				held = false;
+				void ask(false);
+			}
 			const others = button.foreign();
 			// The copy that came last has the page: two would take each other's button away for ever.
 			if ((arranged || transport.yields) && !others.every(signpost.owns)) return leave();
